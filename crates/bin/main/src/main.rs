@@ -1,0 +1,3 @@
+//! km: Kubernetes on Apache Mesos.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! core/controllers: see ../shared design.

@@ -1,0 +1,1 @@
+//! core/framework: see ../shared design.

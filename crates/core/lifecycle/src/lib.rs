@@ -1,0 +1,1 @@
+//! core/lifecycle: see ../shared design.

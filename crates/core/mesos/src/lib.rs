@@ -1,0 +1,1 @@
+//! core/mesos: see ../shared design.

@@ -1,0 +1,1 @@
+//! core/mvcc: see ../shared design.

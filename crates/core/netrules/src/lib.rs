@@ -1,0 +1,1 @@
+//! core/netrules: see ../shared design.

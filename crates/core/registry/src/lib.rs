@@ -1,0 +1,1 @@
+//! core/registry: see ../shared design.

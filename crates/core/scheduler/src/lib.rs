@@ -1,0 +1,1 @@
+//! core/scheduler: see ../shared design.

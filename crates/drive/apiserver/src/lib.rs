@@ -1,0 +1,1 @@
+//! drive/apiserver: see ../shared design.

@@ -1,0 +1,1 @@
+//! drive/executor: see ../shared design.

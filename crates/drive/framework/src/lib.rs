@@ -1,0 +1,1 @@
+//! drive/framework: see ../shared design.

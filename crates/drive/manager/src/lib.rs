@@ -1,0 +1,1 @@
+//! drive/manager: see ../shared design.

@@ -1,0 +1,1 @@
+//! drive/mesos-agent: see ../shared design.

@@ -1,0 +1,1 @@
+//! drive/mesos-master: see ../shared design.

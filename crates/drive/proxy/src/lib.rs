@@ -1,0 +1,1 @@
+//! drive/proxy: see ../shared design.

@@ -1,0 +1,1 @@
+//! io/cri: see ../shared design.

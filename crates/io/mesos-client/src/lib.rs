@@ -1,0 +1,1 @@
+//! io/mesos-client: see ../shared design.

@@ -1,0 +1,1 @@
+//! io/net: see ../shared design.

@@ -1,0 +1,1 @@
+//! io/store: see ../shared design.

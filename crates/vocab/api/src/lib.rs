@@ -1,0 +1,1 @@
+//! vocab/api: see ../shared design.

@@ -1,0 +1,1 @@
+//! vocab/base: see ../shared design.

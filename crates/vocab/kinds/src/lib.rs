@@ -1,0 +1,1 @@
+//! vocab/kinds: see ../shared design.

@@ -1,0 +1,1 @@
+//! vocab/mesos: see ../shared design.

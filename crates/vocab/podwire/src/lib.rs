@@ -1,0 +1,1 @@
+//! vocab/podwire: see ../shared design.

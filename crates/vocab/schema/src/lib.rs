@@ -1,0 +1,1 @@
+//! vocab/schema: see ../shared design.
