@@ -1,0 +1,278 @@
+//! The backend for a Kubernetes API server on the network.
+//!
+//! kube's client does TLS, client certificates and connection keeping; objects stay bytes, because what the
+//! reader needs of them is decided above.
+
+use base64::Engine as _;
+use bytes::{Bytes, BytesMut};
+use futures::future::BoxFuture;
+use futures::stream::{self, BoxStream};
+use futures::{FutureExt as _, StreamExt as _};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http_body_util::{BodyExt as _, BodyStream};
+use km_api::{Event, EventType, List, Object, Request, Response, Status, Verb};
+use km_base::{Revision, chain};
+use kube::client::Body;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::query::{delete_options, path_and_query};
+use crate::{Backend, WatchStream};
+
+/// How to reach an API server and as whom.
+#[derive(Clone, Debug)]
+pub struct Endpoint {
+    /// URL, e.g. `https://127.0.0.1:6443`.
+    pub url: String,
+    /// PEM of the CA that signed the server's certificate.
+    pub ca_pem: String,
+    /// Client certificate and key, both PEM; absent: `token` or anonymous.
+    pub certificate: Option<(String, String)>,
+    /// Bearer token, e.g. a bootstrap token.
+    pub token: Option<String>,
+}
+
+/// An endpoint that cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum EndpointError {
+    /// The URL is not one.
+    #[error("failed to read the API server's URL {url:?}")]
+    Url {
+        /// The text.
+        url: String,
+        /// Why.
+        #[source]
+        source: http::uri::InvalidUri,
+    },
+    /// The CA is not PEM.
+    #[error("failed to read the API server's CA certificate: not PEM")]
+    Ca,
+    /// TLS refused the CA, the certificate or the key.
+    #[error("failed to set up a connection to {url}")]
+    Tls {
+        /// The server.
+        url: String,
+        /// Why.
+        #[source]
+        source: Box<kube::Error>,
+    },
+}
+
+/// A backend over HTTPS.
+pub struct NetworkBackend {
+    client: kube::Client,
+}
+
+impl NetworkBackend {
+    /// Sets up a backend; connects on first use. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when URL, CA, certificate or key cannot be used.
+    pub fn new(endpoint: &Endpoint) -> Result<Self, EndpointError> {
+        let url = endpoint.url.parse().map_err(|source| EndpointError::Url { url: endpoint.url.clone(), source })?;
+        let mut config = kube::Config::new(url);
+        config.root_cert = Some(certificates(&endpoint.ca_pem).ok_or(EndpointError::Ca)?);
+        // Watches are silent for as long as nothing changes; they end by the server's own timeout.
+        config.read_timeout = None;
+        let encode = |pem: &str| base64::engine::general_purpose::STANDARD.encode(pem);
+        if let Some((certificate, key)) = &endpoint.certificate {
+            config.auth_info.client_certificate_data = Some(encode(certificate));
+            config.auth_info.client_key_data = Some(encode(key).into());
+        }
+        if let Some(token) = &endpoint.token {
+            config.auth_info.token = Some(token.clone().into());
+        }
+        let client = kube::Client::try_from(config)
+            .map_err(|source| EndpointError::Tls { url: endpoint.url.clone(), source: Box::new(source) })?;
+        Ok(Self { client })
+    }
+
+    async fn send(&self, request: &Request) -> Result<http::Response<Body>, Status> {
+        let method = match request.verb {
+            Verb::Get | Verb::List | Verb::Watch => http::Method::GET,
+            Verb::Create => http::Method::POST,
+            Verb::Update => http::Method::PUT,
+            Verb::Patch => http::Method::PATCH,
+            Verb::Delete | Verb::DeleteCollection => http::Method::DELETE,
+        };
+        let (content_type, body) = if matches!(request.verb, Verb::Delete | Verb::DeleteCollection) {
+            ("application/json", Bytes::from(delete_options(&request.options)))
+        } else {
+            (request.body.content_type.as_str(), request.body.bytes.clone())
+        };
+        let http_request = http::Request::builder()
+            .method(method)
+            .uri(path_and_query(request))
+            .header(ACCEPT, "application/json")
+            .header(CONTENT_TYPE, content_type)
+            .body(Body::from(body))
+            .map_err(|e| Status::bad_request(e.to_string()))?;
+        let answer = self.client.send(http_request).await.map_err(|e| unreachable_server(&e))?;
+        if answer.status().as_u16() < 400 {
+            return Ok(answer);
+        }
+        let code = answer.status().as_u16();
+        Err(Status::from_answer(code, &collect(answer).await?))
+    }
+}
+
+impl Backend for NetworkBackend {
+    fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, Status>> {
+        async move {
+            let answer = self.send(&request).await?;
+            let created = answer.status() == http::StatusCode::CREATED;
+            let bytes = collect(answer).await?;
+            if request.verb == Verb::List {
+                return parse_list(&bytes).map(Response::List);
+            }
+            let object = Object::parse(bytes.clone()).map_err(|e| malformed(&e))?;
+            if object.meta().kind == "Status" {
+                let status = serde_json::from_slice(&bytes).map_err(|e| malformed(&e))?;
+                return Ok(Response::Status(status));
+            }
+            Ok(if created { Response::Created(object) } else { Response::Object(object) })
+        }
+        .boxed()
+    }
+
+    fn watch(&self, request: Request) -> BoxFuture<'_, Result<WatchStream, Status>> {
+        async move { Ok(events(self.send(&request).await?.into_body())) }.boxed()
+    }
+}
+
+/// Cuts a watch's body into lines and each line into an event; ends with the body or the first bad line.
+fn events(body: Body) -> BoxStream<'static, Event> {
+    let state = (BodyStream::new(body), BytesMut::new(), false);
+    stream::unfold(state, |(mut body, mut buffer, failed)| async move {
+        if failed {
+            return None;
+        }
+        loop {
+            if let Some(end) = buffer.iter().position(|b| *b == b'\n') {
+                let line = buffer.split_to(end + 1).freeze();
+                let event = parse_event(&line).unwrap_or_else(Event::Error);
+                let failed = matches!(event, Event::Error(_));
+                return Some((event, (body, buffer, failed)));
+            }
+            match body.next().await? {
+                Ok(frame) => buffer.extend_from_slice(frame.data_ref().map_or(&[][..], |d| d)),
+                Err(error) => {
+                    let status = Status::unavailable(format!("the watch broke off: {}", chain(&error)));
+                    return Some((Event::Error(status), (body, buffer, true)));
+                }
+            }
+        }
+    })
+    .boxed()
+}
+
+fn parse_event(line: &Bytes) -> Result<Event, Status> {
+    #[derive(Deserialize)]
+    struct Wire<'a> {
+        r#type: &'a str,
+        #[serde(borrow)]
+        object: &'a RawValue,
+    }
+    let wire: Wire<'_> = serde_json::from_slice(line).map_err(|e| malformed(&e))?;
+    let object = line.slice_ref(wire.object.get().as_bytes());
+    match EventType::parse(wire.r#type) {
+        Some(kind) => Ok(Event::Object(kind, Object::parse(object).map_err(|e| malformed(&e))?)),
+        None => Ok(Event::Error(Status::from_answer(500, &object))),
+    }
+}
+
+fn parse_list(bytes: &Bytes) -> Result<List, Status> {
+    #[derive(Deserialize)]
+    struct Wire<'a> {
+        #[serde(default)]
+        metadata: ListMeta,
+        #[serde(borrow, default)]
+        items: Option<Vec<&'a RawValue>>,
+    }
+    #[derive(Default, Deserialize)]
+    #[serde(rename_all = "camelCase", default)]
+    struct ListMeta {
+        resource_version: String,
+        r#continue: String,
+        remaining_item_count: Option<u64>,
+    }
+    let wire: Wire<'_> = serde_json::from_slice(bytes).map_err(|e| malformed(&e))?;
+    // Each item is copied, so that keeping one object does not keep the whole list.
+    let items = wire
+        .items
+        .unwrap_or_default()
+        .into_iter()
+        .map(|raw| Object::parse(Bytes::copy_from_slice(raw.get().as_bytes())).map_err(|e| malformed(&e)))
+        .collect::<Result<_, _>>()?;
+    Ok(List {
+        revision: Revision(wire.metadata.resource_version.parse().unwrap_or(0)),
+        items,
+        continue_token: wire.metadata.r#continue,
+        remaining: wire.metadata.remaining_item_count,
+    })
+}
+
+async fn collect(answer: http::Response<Body>) -> Result<Bytes, Status> {
+    answer.into_body().collect().await.map(http_body_util::Collected::to_bytes).map_err(|e| unreachable_server(&e))
+}
+
+fn certificates(pem: &str) -> Option<Vec<Vec<u8>>> {
+    let mut all = Vec::new();
+    let mut rest = pem;
+    while let Some((_, after)) = rest.split_once("-----BEGIN CERTIFICATE-----") {
+        let (body, after) = after.split_once("-----END CERTIFICATE-----")?;
+        let text: String = body.split_whitespace().collect();
+        all.push(base64::engine::general_purpose::STANDARD.decode(text).ok()?);
+        rest = after;
+    }
+    (!all.is_empty()).then_some(all)
+}
+
+fn unreachable_server(error: &kube::Error) -> Status {
+    Status::unavailable(format!("the API server does not answer: {}", chain(error)))
+}
+
+fn malformed(error: &dyn std::error::Error) -> Status {
+    Status::internal(format_args!("the API server's answer cannot be read: {}", chain(error)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn body_of(chunks: &[&'static str]) -> Body {
+        let joined: String = chunks.concat();
+        Body::from(joined.into_bytes())
+    }
+
+    #[tokio::test]
+    async fn a_watch_body_is_cut_into_events_and_ends_at_an_error() {
+        let body = body_of(&[
+            r#"{"type":"ADDED","object":{"metadata":{"name":"a","resourceVersion":"5"}}}"#,
+            "\n",
+            r#"{"type":"ERROR","object":{"kind":"Status","code":410,"reason":"Expired","message":"too old"}}"#,
+            "\n",
+            r#"{"type":"ADDED","object":{"metadata":{"name":"never"}}}"#,
+            "\n",
+        ]);
+        let all: Vec<Event> = events(body).collect().await;
+        assert_eq!(all.len(), 2);
+        assert!(matches!(&all[0], Event::Object(EventType::Added, o) if o.meta().revision() == Revision(5)));
+        assert!(matches!(&all[1], Event::Error(s) if s.code == 410));
+    }
+
+    #[test]
+    fn lists_keep_their_revision_and_continue_token() {
+        let body = br#"{"metadata":{"resourceVersion":"9","continue":"t","remainingItemCount":3},"items":[{"metadata":{"name":"a"}}]}"#;
+        let list = parse_list(&Bytes::from_static(body)).unwrap();
+        assert_eq!((list.revision, list.items.len(), list.remaining), (Revision(9), 1, Some(3)));
+        assert_eq!(parse_list(&Bytes::from_static(br#"{"metadata":{},"items":null}"#)).unwrap().items.len(), 0);
+    }
+
+    #[test]
+    fn a_ca_that_is_not_pem_is_refused() {
+        assert!(certificates("nothing").is_none());
+        let pem = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n";
+        assert_eq!(certificates(&pem.repeat(2)).unwrap(), vec![vec![0, 1, 2]; 2]);
+    }
+}
