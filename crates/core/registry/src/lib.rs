@@ -1,1 +1,34 @@
-//! core/registry: see ../shared design.
+//! core/registry: what the API server answers to a request, as one pure decision over a snapshot.
+//!
+//! In the pod's journey this is where `kubectl create` becomes a Pod with defaults, a UID and a service account,
+//! where the framework's Binding is accepted once, and where an executor's status is taken over. The driver
+//! (`drive/apiserver`) authenticates, calls [`authorize()`] and [`decide()`], commits what comes back and encodes it.
+//!
+//! Every kind is one row of [`strategy::Strategy`]: defaults, validation, what a client may set, columns. No kind
+//! has a handler of its own; subresources and virtual kinds (reviews, bindings) are the few functions in
+//! `subresource/`.
+//!
+//! **Invariant:** the same view, call and entropy give the same decision.
+//! **Invariant:** every object that is written carries the revision that its commit will get, and every commit
+//! writes all its keys at one revision.
+//! **Invariant:** the driver decides and commits on one snapshot, so a decision needs no compare-and-set.
+//!
+//! Deliberately absent: `managedFields` and server-side apply, webhooks, quotas, conversion other than that of
+//! events, webhook and CEL admission, streaming subresources (`log`, `exec`: the driver's), authentication.
+
+#![allow(clippy::result_large_err, reason = "Status is the API's one error; a refused request is not a hot path")]
+
+pub mod authorize;
+mod call;
+mod field;
+mod names;
+mod rbac;
+mod value;
+mod view;
+
+
+pub use authorize::{Attributes, Denied, authorize};
+pub use call::{
+    Call, Commit, Config, Decision, Durability, Entropy, PortRange, Question, Reply, ServiceCidr, TokenClaims, Write,
+};
+pub use view::{MapView, View, key, prefix};
