@@ -10,7 +10,9 @@
 
 pub mod identity;
 pub mod lister;
+pub mod node;
 pub mod object;
+pub mod pod;
 pub mod quantity;
 pub mod request;
 pub mod resource;
