@@ -16,8 +16,8 @@ mod builtin;
 mod canonical;
 mod check;
 mod defaults;
+pub mod openapi;
 mod parse;
-
 pub mod patch;
 pub mod proto;
 mod prune;
@@ -28,6 +28,8 @@ pub use builtin::{builtin, definition, definition_named, definition_of};
 pub use canonical::canonical;
 pub use check::{TypeError, check};
 pub use defaults::default;
-pub use parse::{ParseError, Parsed, parse_json, parse_yaml, strict_error_text, unknown_field_text, duplicate_field_text};
+pub use parse::{
+    ParseError, Parsed, duplicate_field_text, parse_json, parse_yaml, strict_error_text, unknown_field_text,
+};
 pub use prune::{UnknownFields, prune};
 pub use table::{Definition, Field, Gvk, ListType, Name, PatchStrategy, Shape, Table, Type};
