@@ -31,11 +31,7 @@ pub mod agent_info {
     /// `AgentInfo.Capability`
     #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
     pub struct Capability {
-        #[prost(
-            enumeration = "crate::agent_info::capability::Type",
-            optional,
-            tag = "1"
-        )]
+        #[prost(enumeration = "crate::agent_info::capability::Type", optional, tag = "1")]
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
@@ -97,11 +93,7 @@ pub mod master_info {
     /// `MasterInfo.Capability`
     #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
     pub struct Capability {
-        #[prost(
-            enumeration = "crate::master_info::capability::Type",
-            optional,
-            tag = "1"
-        )]
+        #[prost(enumeration = "crate::master_info::capability::Type", optional, tag = "1")]
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",

@@ -6,11 +6,7 @@
 /// `InverseOfferStatus`
 #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct InverseOfferStatus {
-    #[prost(
-        enumeration = "crate::allocator::inverse_offer_status::Status",
-        required,
-        tag = "1"
-    )]
+    #[prost(enumeration = "crate::allocator::inverse_offer_status::Status", required, tag = "1")]
     #[serde(with = "crate::json::RequiredEnum::<crate::allocator::inverse_offer_status::Status>")]
     pub status: i32,
     #[prost(message, required, tag = "2")]

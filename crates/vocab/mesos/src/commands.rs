@@ -64,12 +64,7 @@ pub mod environment {
     pub struct Variable {
         #[prost(string, required, tag = "1")]
         pub name: String,
-        #[prost(
-            enumeration = "crate::environment::variable::Type",
-            optional,
-            tag = "3",
-            default = "Value"
-        )]
+        #[prost(enumeration = "crate::environment::variable::Type", optional, tag = "3", default = "Value")]
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
@@ -194,11 +189,7 @@ pub struct ExecutorInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub source: Option<String>,
     #[prost(bytes = "bytes", optional, tag = "4")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalBytes"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalBytes")]
     pub data: Option<bytes::Bytes>,
     #[prost(message, optional, tag = "12")]
     #[serde(default, skip_serializing_if = "Option::is_none")]

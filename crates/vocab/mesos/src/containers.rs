@@ -42,12 +42,7 @@ pub mod container_info {
     pub struct DockerInfo {
         #[prost(string, required, tag = "1")]
         pub image: String,
-        #[prost(
-            enumeration = "crate::container_info::docker_info::Network",
-            optional,
-            tag = "2",
-            default = "Host"
-        )]
+        #[prost(enumeration = "crate::container_info::docker_info::Network", optional, tag = "2", default = "Host")]
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
@@ -191,11 +186,7 @@ pub mod volume {
         /// `Volume.Source.SandboxPath`
         #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
         pub struct SandboxPath {
-            #[prost(
-                enumeration = "crate::volume::source::sandbox_path::Type",
-                optional,
-                tag = "1"
-            )]
+            #[prost(enumeration = "crate::volume::source::sandbox_path::Type", optional, tag = "1")]
             #[serde(
                 default,
                 skip_serializing_if = "Option::is_none",
@@ -277,12 +268,7 @@ pub mod network_info {
     /// `NetworkInfo.IPAddress`
     #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
     pub struct IpAddress {
-        #[prost(
-            enumeration = "crate::network_info::Protocol",
-            optional,
-            tag = "1",
-            default = "IPv4"
-        )]
+        #[prost(enumeration = "crate::network_info::Protocol", optional, tag = "1", default = "IPv4")]
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",

@@ -15,11 +15,7 @@ pub struct FrameworkInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub id: Option<crate::FrameworkId>,
     #[prost(double, optional, tag = "4", default = "0.0")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub failover_timeout: Option<f64>,
     #[prost(bool, optional, tag = "5", default = "false")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -55,11 +51,7 @@ pub mod framework_info {
     /// `FrameworkInfo.Capability`
     #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
     pub struct Capability {
-        #[prost(
-            enumeration = "crate::framework_info::capability::Type",
-            optional,
-            tag = "1"
-        )]
+        #[prost(enumeration = "crate::framework_info::capability::Type", optional, tag = "1")]
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",

@@ -1,8 +1,6 @@
 //! Ids made from and shown as text, one line a kind.
 
-use crate::{
-    AgentId, ContainerId, ExecutorId, FrameworkId, OfferId, OperationId, ResourceProviderId, TaskId,
-};
+use crate::{AgentId, ContainerId, ExecutorId, FrameworkId, OfferId, OperationId, ResourceProviderId, TaskId};
 
 macro_rules! text_id {
     ($($name:ident),*) => {$(
@@ -26,22 +24,11 @@ macro_rules! text_id {
     )*};
 }
 
-text_id!(
-    AgentId,
-    ExecutorId,
-    FrameworkId,
-    OfferId,
-    OperationId,
-    ResourceProviderId,
-    TaskId
-);
+text_id!(AgentId, ExecutorId, FrameworkId, OfferId, OperationId, ResourceProviderId, TaskId);
 
 impl ContainerId {
     /// Makes the id of a container that is not nested.
     pub fn new(value: impl Into<String>) -> Self {
-        Self {
-            value: value.into(),
-            parent: None,
-        }
+        Self { value: value.into(), parent: None }
     }
 }

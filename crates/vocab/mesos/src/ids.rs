@@ -5,102 +5,42 @@
 #![allow(missing_docs)]
 
 /// `FrameworkID`
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    prost::Message,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct FrameworkId {
     #[prost(string, required, tag = "1")]
     pub value: String,
 }
 
 /// `OfferID`
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    prost::Message,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct OfferId {
     #[prost(string, required, tag = "1")]
     pub value: String,
 }
 
 /// `AgentID`
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    prost::Message,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct AgentId {
     #[prost(string, required, tag = "1")]
     pub value: String,
 }
 
 /// `TaskID`
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    prost::Message,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct TaskId {
     #[prost(string, required, tag = "1")]
     pub value: String,
 }
 
 /// `ExecutorID`
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    prost::Message,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct ExecutorId {
     #[prost(string, required, tag = "1")]
     pub value: String,
 }
 
 /// `ContainerID`
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    prost::Message,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct ContainerId {
     #[prost(string, required, tag = "1")]
     pub value: String,
@@ -110,34 +50,14 @@ pub struct ContainerId {
 }
 
 /// `ResourceProviderID`
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    prost::Message,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct ResourceProviderId {
     #[prost(string, required, tag = "1")]
     pub value: String,
 }
 
 /// `OperationID`
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    prost::Message,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct OperationId {
     #[prost(string, required, tag = "1")]
     pub value: String,
@@ -152,17 +72,7 @@ pub struct Uuid {
 }
 
 /// `MachineID`
-#[derive(
-    Clone,
-    PartialEq,
-    Eq,
-    Hash,
-    PartialOrd,
-    Ord,
-    prost::Message,
-    serde::Serialize,
-    serde::Deserialize,
-)]
+#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct MachineId {
     #[prost(string, optional, tag = "1")]
     #[serde(default, skip_serializing_if = "Option::is_none")]

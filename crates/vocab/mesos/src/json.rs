@@ -87,14 +87,14 @@ impl NameOrNumber<'_> {
 pub struct RequiredEnum<E>(PhantomData<E>);
 
 impl<E: WireEnum> RequiredEnum<E> {
-    pub(crate) fn serialize<S: Serializer>(number: &i32, to: S) -> Result<S::Ok, S::Error> {
+    /// For `serde(with)`.
+    pub fn serialize<S: Serializer>(number: &i32, to: S) -> Result<S::Ok, S::Error> {
         write_enum::<E, S>(*number, to)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
-        Ok(NameOrNumber::deserialize(from)?
-            .number::<E>()
-            .unwrap_or(UNKNOWN_ENUM))
+    /// For `serde(with)`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<i32, D::Error> {
+        Ok(NameOrNumber::deserialize(from)?.number::<E>().unwrap_or(UNKNOWN_ENUM))
     }
 }
 
@@ -102,34 +102,35 @@ impl<E: WireEnum> RequiredEnum<E> {
 pub struct OptionalEnum<E>(PhantomData<E>);
 
 impl<E: WireEnum> OptionalEnum<E> {
-    pub(crate) fn serialize<S: Serializer>(number: &Option<i32>, to: S) -> Result<S::Ok, S::Error> {
+    /// For `serde(with)`.
+    pub fn serialize<S: Serializer>(number: &Option<i32>, to: S) -> Result<S::Ok, S::Error> {
         match number {
             Some(number) => write_enum::<E, S>(*number, to),
             None => to.serialize_none(),
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
+    /// For `serde(with)`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<i32>, D::Error> {
         Ok(Option::<NameOrNumber<'de>>::deserialize(from)?.and_then(|found| found.number::<E>()))
     }
 }
 
 fn decode_base64<E: serde::de::Error>(text: &str) -> Result<Bytes, E> {
-    STANDARD
-        .decode(text)
-        .map(Bytes::from)
-        .map_err(|error| E::custom(format!("bytes are not base64: {error}")))
+    STANDARD.decode(text).map(Bytes::from).map_err(|error| E::custom(format!("bytes are not base64: {error}")))
 }
 
 /// `required bytes` fields.
 pub struct RequiredBytes;
 
 impl RequiredBytes {
-    pub(crate) fn serialize<S: Serializer>(value: &Bytes, to: S) -> Result<S::Ok, S::Error> {
+    /// For `serde(with)`.
+    pub fn serialize<S: Serializer>(value: &Bytes, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&STANDARD.encode(value))
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
+    /// For `serde(with)`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Bytes, D::Error> {
         decode_base64(&std::borrow::Cow::<'de, str>::deserialize(from)?)
     }
 }
@@ -138,19 +139,13 @@ impl RequiredBytes {
 pub struct OptionalBytes;
 
 impl OptionalBytes {
-    pub(crate) fn serialize<S: Serializer>(
-        value: &Option<Bytes>,
-        to: S,
-    ) -> Result<S::Ok, S::Error> {
-        value
-            .as_ref()
-            .map(|bytes| STANDARD.encode(bytes))
-            .serialize(to)
+    /// For `serde(with)`.
+    pub fn serialize<S: Serializer>(value: &Option<Bytes>, to: S) -> Result<S::Ok, S::Error> {
+        value.as_ref().map(|bytes| STANDARD.encode(bytes)).serialize(to)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Bytes>, D::Error> {
+    /// For `serde(with)`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Bytes>, D::Error> {
         match Option::<std::borrow::Cow<'de, str>>::deserialize(from)? {
             Some(text) => decode_base64(&text).map(Some),
             None => Ok(None),
@@ -172,9 +167,7 @@ impl DoubleOrText<'_> {
             DoubleOrText::Text(text) => match text.as_ref() {
                 "Infinity" => Ok(f64::INFINITY),
                 "-Infinity" => Ok(f64::NEG_INFINITY),
-                other => other
-                    .parse()
-                    .map_err(|_| E::custom(format!("not a number: '{other}'"))),
+                other => other.parse().map_err(|_| E::custom(format!("not a number: '{other}'"))),
             },
         }
     }
@@ -196,14 +189,14 @@ fn write_double<S: Serializer>(value: f64, to: S) -> Result<S::Ok, S::Error> {
 pub struct RequiredDouble;
 
 impl RequiredDouble {
-    pub(crate) fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
+    /// For `serde(with)`.
+    pub fn serialize<S: Serializer>(value: &f64, to: S) -> Result<S::Ok, S::Error> {
         write_double(*value, to)
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
-        DoubleOrText::deserialize(from)?
-            .value()
-            .map_err(|error: D::Error| D::Error::custom(error))
+    /// For `serde(with)`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<f64, D::Error> {
+        DoubleOrText::deserialize(from)?.value().map_err(|error: D::Error| D::Error::custom(error))
     }
 }
 
@@ -211,14 +204,16 @@ impl RequiredDouble {
 pub struct OptionalDouble;
 
 impl OptionalDouble {
-    pub(crate) fn serialize<S: Serializer>(value: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
+    /// For `serde(with)`.
+    pub fn serialize<S: Serializer>(value: &Option<f64>, to: S) -> Result<S::Ok, S::Error> {
         match value {
             Some(value) => write_double(*value, to),
             None => to.serialize_none(),
         }
     }
 
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
+    /// For `serde(with)`.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<f64>, D::Error> {
         match Option::<DoubleOrText<'de>>::deserialize(from)? {
             Some(found) => found.value().map(Some),
             None => Ok(None),

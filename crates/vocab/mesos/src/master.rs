@@ -638,18 +638,10 @@ pub mod response {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub master_info: Option<crate::MasterInfo>,
         #[prost(double, optional, tag = "2")]
-        #[serde(
-            default,
-            skip_serializing_if = "Option::is_none",
-            with = "crate::json::OptionalDouble"
-        )]
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
         pub start_time: Option<f64>,
         #[prost(double, optional, tag = "3")]
-        #[serde(
-            default,
-            skip_serializing_if = "Option::is_none",
-            with = "crate::json::OptionalDouble"
-        )]
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
         pub elected_time: Option<f64>,
     }
 
@@ -729,11 +721,7 @@ pub mod event {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub get_state: Option<crate::master::response::GetState>,
         #[prost(double, optional, tag = "2")]
-        #[serde(
-            default,
-            skip_serializing_if = "Option::is_none",
-            with = "crate::json::OptionalDouble"
-        )]
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
         pub heartbeat_interval_seconds: Option<f64>,
     }
 

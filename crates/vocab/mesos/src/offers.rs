@@ -179,14 +179,8 @@ pub mod offer {
         pub struct CreateDisk {
             #[prost(message, required, tag = "1")]
             pub source: crate::Resource,
-            #[prost(
-                enumeration = "crate::resource::disk_info::source::Type",
-                required,
-                tag = "2"
-            )]
-            #[serde(
-                with = "crate::json::RequiredEnum::<crate::resource::disk_info::source::Type>"
-            )]
+            #[prost(enumeration = "crate::resource::disk_info::source::Type", required, tag = "2")]
+            #[serde(with = "crate::json::RequiredEnum::<crate::resource::disk_info::source::Type>")]
             pub target_type: i32,
             #[prost(string, optional, tag = "3")]
             #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -226,11 +220,7 @@ pub struct InverseOffer {
 #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct Filters {
     #[prost(double, optional, tag = "1", default = "5.0")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub refuse_seconds: Option<f64>,
 }
 

@@ -16,36 +16,17 @@ impl RangeSet {
 
     /// Returns the set of `begin..=end`; empty if `end < begin`.
     pub fn from_range(begin: u64, end: u64) -> Self {
-        if end < begin {
-            Self::new()
-        } else {
-            Self(vec![(begin, end)])
-        }
+        if end < begin { Self::new() } else { Self(vec![(begin, end)]) }
     }
 
     /// Reads a message; ranges may overlap or come in any order.
     pub fn from_message(ranges: &value::Ranges) -> Self {
-        Self::normalised(
-            ranges
-                .range
-                .iter()
-                .map(|range| (range.begin, range.end))
-                .collect(),
-        )
+        Self::normalised(ranges.range.iter().map(|range| (range.begin, range.end)).collect())
     }
 
     /// Writes a message.
     pub fn to_message(&self) -> value::Ranges {
-        value::Ranges {
-            range: self
-                .0
-                .iter()
-                .map(|(begin, end)| value::Range {
-                    begin: *begin,
-                    end: *end,
-                })
-                .collect(),
-        }
+        value::Ranges { range: self.0.iter().map(|(begin, end)| value::Range { begin: *begin, end: *end }).collect() }
     }
 
     /// Tells whether nothing is in the set.

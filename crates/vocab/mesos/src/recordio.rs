@@ -55,11 +55,7 @@ impl Default for Decoder {
 impl Decoder {
     /// Creates a decoder that refuses records longer than `record_bytes_max`.
     pub fn new(record_bytes_max: usize) -> Self {
-        Self {
-            buffered: BytesMut::new(),
-            record_bytes_max,
-            awaited: None,
-        }
+        Self { buffered: BytesMut::new(), record_bytes_max, awaited: None }
     }
 
     /// Takes the next bytes of the stream and returns the records that they complete, in order.
@@ -97,19 +93,9 @@ impl Decoder {
     }
 
     fn take_length(&mut self) -> Result<Option<usize>, RecordError> {
-        let Some(end) = self
-            .buffered
-            .iter()
-            .take(LENGTH_DIGITS_MAX + 1)
-            .position(|byte| *byte == b'\n')
-        else {
-            let plausible = self.buffered.len() <= LENGTH_DIGITS_MAX
-                && self.buffered.iter().all(u8::is_ascii_digit);
-            return if plausible {
-                Ok(None)
-            } else {
-                Err(RecordError::Length)
-            };
+        let Some(end) = self.buffered.iter().take(LENGTH_DIGITS_MAX + 1).position(|byte| *byte == b'\n') else {
+            let plausible = self.buffered.len() <= LENGTH_DIGITS_MAX && self.buffered.iter().all(u8::is_ascii_digit);
+            return if plausible { Ok(None) } else { Err(RecordError::Length) };
         };
         let digits = &self.buffered[..end];
         if digits.is_empty() || !digits.iter().all(u8::is_ascii_digit) {

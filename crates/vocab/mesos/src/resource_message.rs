@@ -60,11 +60,7 @@ pub mod resource {
     /// `Resource.ReservationInfo`
     #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
     pub struct ReservationInfo {
-        #[prost(
-            enumeration = "crate::resource::reservation_info::Type",
-            optional,
-            tag = "4"
-        )]
+        #[prost(enumeration = "crate::resource::reservation_info::Type", optional, tag = "4")]
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
@@ -123,14 +119,8 @@ pub mod resource {
         /// `Resource.DiskInfo.Source`
         #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
         pub struct Source {
-            #[prost(
-                enumeration = "crate::resource::disk_info::source::Type",
-                required,
-                tag = "1"
-            )]
-            #[serde(
-                with = "crate::json::RequiredEnum::<crate::resource::disk_info::source::Type>"
-            )]
+            #[prost(enumeration = "crate::resource::disk_info::source::Type", required, tag = "1")]
+            #[serde(with = "crate::json::RequiredEnum::<crate::resource::disk_info::source::Type>")]
             pub r#type: i32,
             #[prost(message, optional, tag = "2")]
             #[serde(default, skip_serializing_if = "Option::is_none")]

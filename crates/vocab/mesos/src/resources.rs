@@ -74,18 +74,9 @@ pub enum Amount {
 impl Amount {
     fn of(resource: &Resource) -> Option<Self> {
         match Type::try_from(resource.r#type).ok()? {
-            Type::Scalar => resource
-                .scalar
-                .as_ref()
-                .map(|scalar| Self::Scalar(Milli::from_f64(scalar.value))),
-            Type::Ranges => resource
-                .ranges
-                .as_ref()
-                .map(|ranges| Self::Ranges(RangeSet::from_message(ranges))),
-            Type::Set => resource
-                .set
-                .as_ref()
-                .map(|set| Self::Set(set.item.iter().cloned().collect())),
+            Type::Scalar => resource.scalar.as_ref().map(|scalar| Self::Scalar(Milli::from_f64(scalar.value))),
+            Type::Ranges => resource.ranges.as_ref().map(|ranges| Self::Ranges(RangeSet::from_message(ranges))),
+            Type::Set => resource.set.as_ref().map(|set| Self::Set(set.item.iter().cloned().collect())),
             Type::Text => None,
         }
     }
@@ -136,12 +127,7 @@ struct Entry {
 impl Entry {
     fn of(resource: &Resource) -> Option<Self> {
         let amount = Amount::of(resource)?;
-        let mut identity = Resource {
-            scalar: None,
-            ranges: None,
-            set: None,
-            ..resource.clone()
-        };
+        let mut identity = Resource { scalar: None, ranges: None, set: None, ..resource.clone() };
         // The pre-1.4 way to write an unreserved resource; one identity, one spelling.
         if identity.role.as_deref() == Some("*") && identity.reservation.is_none() {
             identity.role = None;
@@ -152,17 +138,9 @@ impl Entry {
     fn message(&self) -> Resource {
         let mut resource = self.identity.clone();
         match &self.amount {
-            Amount::Scalar(amount) => {
-                resource.scalar = Some(value::Scalar {
-                    value: amount.to_f64(),
-                })
-            }
+            Amount::Scalar(amount) => resource.scalar = Some(value::Scalar { value: amount.to_f64() }),
             Amount::Ranges(ranges) => resource.ranges = Some(ranges.to_message()),
-            Amount::Set(items) => {
-                resource.set = Some(value::Set {
-                    item: items.iter().cloned().collect(),
-                })
-            }
+            Amount::Set(items) => resource.set = Some(value::Set { item: items.iter().cloned().collect() }),
         }
         resource
     }
@@ -222,23 +200,16 @@ impl Resources {
 
     /// Tells whether all of `other` is here, identity by identity.
     pub fn contains(&self, other: &Self) -> bool {
-        other.0.iter().all(|entry| {
-            self.0
-                .iter()
-                .any(|own| own.identity == entry.identity && own.amount.contains(&entry.amount))
-        })
+        other
+            .0
+            .iter()
+            .all(|entry| self.0.iter().any(|own| own.identity == entry.identity && own.amount.contains(&entry.amount)))
     }
 
     /// Sums a scalar by name over all identities.
     pub fn scalar(&self, name: &str) -> Milli {
         self.named(name)
-            .filter_map(|entry| {
-                if let Amount::Scalar(amount) = entry.amount {
-                    Some(amount)
-                } else {
-                    None
-                }
-            })
+            .filter_map(|entry| if let Amount::Scalar(amount) = entry.amount { Some(amount) } else { None })
             .sum()
     }
 
@@ -257,9 +228,7 @@ impl Resources {
     pub fn scalar_names(&self) -> Vec<&str> {
         let mut names: Vec<&str> = Vec::new();
         for entry in &self.0 {
-            if matches!(entry.amount, Amount::Scalar(_))
-                && !names.contains(&entry.identity.name.as_str())
-            {
+            if matches!(entry.amount, Amount::Scalar(_)) && !names.contains(&entry.identity.name.as_str()) {
                 names.push(&entry.identity.name);
             }
         }
@@ -272,24 +241,14 @@ impl Resources {
         let mut missing = amount;
         let mut taken = Self::new();
         for reserved in [true, false] {
-            for entry in self
-                .named(name)
-                .filter(|entry| entry.identity.reservations.is_empty() != reserved)
-            {
+            for entry in self.named(name).filter(|entry| entry.identity.reservations.is_empty() != reserved) {
                 let Amount::Scalar(there) = entry.amount else {
                     continue;
                 };
-                let is_volume = entry
-                    .identity
-                    .disk
-                    .as_ref()
-                    .is_some_and(|disk| disk.persistence.is_some());
+                let is_volume = entry.identity.disk.as_ref().is_some_and(|disk| disk.persistence.is_some());
                 let take = there.min(missing);
                 if !is_volume && take.0 > 0 {
-                    taken.add_entry(&Entry {
-                        identity: entry.identity.clone(),
-                        amount: Amount::Scalar(take),
-                    });
+                    taken.add_entry(&Entry { identity: entry.identity.clone(), amount: Amount::Scalar(take) });
                     missing = missing - take;
                 }
             }
@@ -310,10 +269,7 @@ impl Resources {
             let mut take = missing.clone();
             take.subtract(&outside);
             if !take.is_empty() {
-                taken.add_entry(&Entry {
-                    identity: entry.identity.clone(),
-                    amount: Amount::Ranges(take),
-                });
+                taken.add_entry(&Entry { identity: entry.identity.clone(), amount: Amount::Ranges(take) });
                 missing = outside;
             }
         }
@@ -322,9 +278,7 @@ impl Resources {
 
     /// Returns the same resources as allocated to `role`.
     pub fn allocated_to(&self, role: &str) -> Self {
-        let allocation = resource::AllocationInfo {
-            role: Some(role.to_owned()),
-        };
+        let allocation = resource::AllocationInfo { role: Some(role.to_owned()) };
         self.mapped(|identity| identity.allocation_info = Some(allocation.clone()))
     }
 
@@ -336,30 +290,29 @@ impl Resources {
     /// Returns the part that may be offered to `role`: unreserved, and reserved to it or to one of its ancestors.
     /// Source: Mesos 1.11 docs/reservation.md and docs/roles.md, hierarchical roles.
     pub fn allocatable_to(&self, role: &str) -> Self {
-        Self(
-            self.0
-                .iter()
-                .filter(|entry| reservation_allows(&entry.identity, role))
-                .cloned()
-                .collect(),
-        )
+        Self(self.0.iter().filter(|entry| reservation_allows(&entry.identity, role)).cloned().collect())
+    }
+
+    /// Splits by the role each part is allocated to; parts allocated to no role come under `*`.
+    pub fn by_allocation_role(&self) -> Vec<(String, Self)> {
+        let mut split: Vec<(String, Self)> = Vec::new();
+        for entry in &self.0 {
+            let role = entry.identity.allocation_info.as_ref().and_then(|info| info.role.as_deref()).unwrap_or("*");
+            match split.iter_mut().find(|(known, _)| known == role) {
+                Some((_, part)) => part.add_entry(entry),
+                None => split.push((role.to_owned(), Self(vec![entry.clone()]))),
+            }
+        }
+        split
     }
 
     /// Returns the part that no one has reserved.
     pub fn unreserved(&self) -> Self {
-        Self(
-            self.0
-                .iter()
-                .filter(|entry| reservation_role(&entry.identity).is_none())
-                .cloned()
-                .collect(),
-        )
+        Self(self.0.iter().filter(|entry| reservation_role(&entry.identity).is_none()).cloned().collect())
     }
 
     fn named<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a Entry> {
-        self.0
-            .iter()
-            .filter(move |entry| entry.identity.name == name)
+        self.0.iter().filter(move |entry| entry.identity.name == name)
     }
 
     fn take(&mut self, complete: bool, taken: Self) -> Option<Self> {
@@ -396,16 +349,16 @@ impl fmt::Display for Resources {
                 f.write_str("; ")?;
             }
             f.write_str(&entry.identity.name)?;
+            if let Some(role) = entry.identity.allocation_info.as_ref().and_then(|info| info.role.as_ref()) {
+                write!(f, "(allocated: {role})")?;
+            }
             if let Some(role) = reservation_role(&entry.identity) {
                 write!(f, "(reserved: {role})")?;
             }
             match &entry.amount {
                 Amount::Scalar(amount) => write!(f, ":{amount}")?,
                 Amount::Ranges(ranges) => {
-                    let shown: Vec<String> = ranges
-                        .ranges()
-                        .map(|(begin, end)| format!("{begin}-{end}"))
-                        .collect();
+                    let shown: Vec<String> = ranges.ranges().map(|(begin, end)| format!("{begin}-{end}")).collect();
                     write!(f, ":[{}]", shown.join(", "))?;
                 }
                 Amount::Set(items) => {
@@ -431,9 +384,7 @@ pub fn scalar(name: &str, amount: Milli) -> Resource {
     Resource {
         name: name.to_owned(),
         r#type: Type::Scalar as i32,
-        scalar: Some(value::Scalar {
-            value: amount.to_f64(),
-        }),
+        scalar: Some(value::Scalar { value: amount.to_f64() }),
         ..Resource::default()
     }
 }
@@ -451,11 +402,6 @@ pub fn ranges(name: &str, amount: &RangeSet) -> Resource {
 fn reservation_allows(identity: &Resource, role: &str) -> bool {
     match reservation_role(identity) {
         None => true,
-        Some(reserved) => {
-            role == reserved
-                || role
-                    .strip_prefix(reserved)
-                    .is_some_and(|rest| rest.starts_with('/'))
-        }
+        Some(reserved) => role == reserved || role.strip_prefix(reserved).is_some_and(|rest| rest.starts_with('/')),
     }
 }

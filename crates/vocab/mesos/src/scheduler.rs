@@ -72,11 +72,7 @@ pub mod event {
         #[prost(message, required, tag = "1")]
         pub framework_id: crate::FrameworkId,
         #[prost(double, optional, tag = "2")]
-        #[serde(
-            default,
-            skip_serializing_if = "Option::is_none",
-            with = "crate::json::OptionalDouble"
-        )]
+        #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
         pub heartbeat_interval_seconds: Option<f64>,
         #[prost(message, optional, tag = "3")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -218,15 +214,13 @@ pub mod attribute_constraint {
         pub text_equals: Option<crate::scheduler::attribute_constraint::predicate::TextEquals>,
         #[prost(message, optional, tag = "4")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub text_not_equals:
-            Option<crate::scheduler::attribute_constraint::predicate::TextNotEquals>,
+        pub text_not_equals: Option<crate::scheduler::attribute_constraint::predicate::TextNotEquals>,
         #[prost(message, optional, tag = "5")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
         pub text_matches: Option<crate::scheduler::attribute_constraint::predicate::TextMatches>,
         #[prost(message, optional, tag = "6")]
         #[serde(default, skip_serializing_if = "Option::is_none")]
-        pub text_not_matches:
-            Option<crate::scheduler::attribute_constraint::predicate::TextNotMatches>,
+        pub text_not_matches: Option<crate::scheduler::attribute_constraint::predicate::TextNotMatches>,
     }
 
     /// What is declared inside `AttributeConstraint.Predicate`.
@@ -274,8 +268,7 @@ pub mod attribute_constraint {
 pub struct OfferConstraints {
     #[prost(btree_map = "string, message", tag = "1")]
     #[serde(default, skip_serializing_if = "std::collections::BTreeMap::is_empty")]
-    pub role_constraints:
-        std::collections::BTreeMap<String, crate::scheduler::offer_constraints::RoleConstraints>,
+    pub role_constraints: std::collections::BTreeMap<String, crate::scheduler::offer_constraints::RoleConstraints>,
 }
 
 /// What is declared inside `OfferConstraints`.

@@ -17,21 +17,13 @@ impl TaskState {
             | Self::Dropped
             | Self::Gone
             | Self::GoneByOperator => true,
-            Self::Staging
-            | Self::Starting
-            | Self::Running
-            | Self::Killing
-            | Self::Unreachable
-            | Self::Unknown => false,
+            Self::Staging | Self::Starting | Self::Running | Self::Killing | Self::Unreachable | Self::Unknown => false,
         }
     }
 
     /// Tells whether an executor has the task in hand now.
     pub const fn is_active(self) -> bool {
-        matches!(
-            self,
-            Self::Staging | Self::Starting | Self::Running | Self::Killing
-        )
+        matches!(self, Self::Staging | Self::Starting | Self::Running | Self::Killing)
     }
 }
 

@@ -55,11 +55,7 @@ pub struct TaskInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kill_policy: Option<crate::KillPolicy>,
     #[prost(bytes = "bytes", optional, tag = "6")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalBytes"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalBytes")]
     pub data: Option<bytes::Bytes>,
     #[prost(message, optional, tag = "10")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -107,18 +103,10 @@ pub struct Task {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub statuses: Vec<crate::TaskStatus>,
     #[prost(enumeration = "crate::TaskState", optional, tag = "9")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalEnum::<crate::TaskState>"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalEnum::<crate::TaskState>")]
     pub status_update_state: Option<i32>,
     #[prost(bytes = "bytes", optional, tag = "10")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalBytes"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalBytes")]
     pub status_update_uuid: Option<bytes::Bytes>,
     #[prost(message, optional, tag = "11")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -169,11 +157,7 @@ pub struct TaskStatus {
     )]
     pub reason: Option<i32>,
     #[prost(bytes = "bytes", optional, tag = "3")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalBytes"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalBytes")]
     pub data: Option<bytes::Bytes>,
     #[prost(message, optional, tag = "5")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -182,18 +166,10 @@ pub struct TaskStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub executor_id: Option<crate::ExecutorId>,
     #[prost(double, optional, tag = "6")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub timestamp: Option<f64>,
     #[prost(bytes = "bytes", optional, tag = "11")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalBytes"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalBytes")]
     pub uuid: Option<bytes::Bytes>,
     #[prost(bool, optional, tag = "8")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -296,25 +272,13 @@ pub struct CheckInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tcp: Option<crate::check_info::Tcp>,
     #[prost(double, optional, tag = "4", default = "15.0")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub delay_seconds: Option<f64>,
     #[prost(double, optional, tag = "5", default = "10.0")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub interval_seconds: Option<f64>,
     #[prost(double, optional, tag = "6", default = "20.0")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub timeout_seconds: Option<f64>,
 }
 
@@ -407,35 +371,19 @@ pub mod check_status_info {
 #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
 pub struct HealthCheck {
     #[prost(double, optional, tag = "2", default = "15.0")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub delay_seconds: Option<f64>,
     #[prost(double, optional, tag = "3", default = "10.0")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub interval_seconds: Option<f64>,
     #[prost(double, optional, tag = "4", default = "20.0")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub timeout_seconds: Option<f64>,
     #[prost(uint32, optional, tag = "5", default = "3")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consecutive_failures: Option<u32>,
     #[prost(double, optional, tag = "6", default = "10.0")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub grace_period_seconds: Option<f64>,
     #[prost(enumeration = "crate::health_check::Type", optional, tag = "8")]
     #[serde(
@@ -470,12 +418,7 @@ pub mod health_check {
     /// `HealthCheck.HTTPCheckInfo`
     #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
     pub struct HttpCheckInfo {
-        #[prost(
-            enumeration = "crate::network_info::Protocol",
-            optional,
-            tag = "5",
-            default = "IPv4"
-        )]
+        #[prost(enumeration = "crate::network_info::Protocol", optional, tag = "5", default = "IPv4")]
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",
@@ -498,12 +441,7 @@ pub mod health_check {
     /// `HealthCheck.TCPCheckInfo`
     #[derive(Clone, PartialEq, prost::Message, serde::Serialize, serde::Deserialize)]
     pub struct TcpCheckInfo {
-        #[prost(
-            enumeration = "crate::network_info::Protocol",
-            optional,
-            tag = "2",
-            default = "IPv4"
-        )]
+        #[prost(enumeration = "crate::network_info::Protocol", optional, tag = "2", default = "IPv4")]
         #[serde(
             default,
             skip_serializing_if = "Option::is_none",

@@ -178,11 +178,7 @@ pub struct VersionInfo {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub build_date: Option<String>,
     #[prost(double, optional, tag = "3")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub build_time: Option<f64>,
     #[prost(string, optional, tag = "4")]
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -214,11 +210,7 @@ pub struct Metric {
     #[prost(string, required, tag = "1")]
     pub name: String,
     #[prost(double, optional, tag = "2")]
-    #[serde(
-        default,
-        skip_serializing_if = "Option::is_none",
-        with = "crate::json::OptionalDouble"
-    )]
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "crate::json::OptionalDouble")]
     pub value: Option<f64>,
 }
 
