@@ -21,7 +21,20 @@ pub fn definition(group: &str, version: &str, kind: &str) -> Option<Type> {
         kind: Cow::Owned(kind.to_owned()),
     };
     let table = builtin();
-    table.index_of_gvk(&gvk).map(|def| Type::new(Arc::clone(table), def))
+    let index = table.index_of_gvk(&gvk).or_else(|| options(&gvk).and_then(|gvk| table.index_of_gvk(&gvk)));
+    index.map(|def| Type::new(Arc::clone(table), def))
+}
+
+/// Clients send options and receive watch events in the group and version of the resource at hand, e.g. a
+/// `DeleteOptions` of `apps/v1`. apimachinery 1.37 pkg/apis/meta/v1/register.go, AddToGroupVersion.
+fn options(gvk: &Gvk) -> Option<Gvk> {
+    const EVERYWHERE: [&str; 7] =
+        ["CreateOptions", "DeleteOptions", "GetOptions", "ListOptions", "PatchOptions", "UpdateOptions", "WatchEvent"];
+    EVERYWHERE.contains(&gvk.kind.as_ref()).then(|| Gvk {
+        group: "".into(),
+        version: "v1".into(),
+        kind: gvk.kind.clone(),
+    })
 }
 
 /// Returns the type of a built-in kind by the `apiVersion` and `kind` that its objects carry.
@@ -77,14 +90,23 @@ fn parse_definition(line: &'static str) -> Definition {
             Gvk { group: part(), version: part(), kind: part() }
         })
         .collect();
-    Definition { name: name.into(), gvks, atomic: map_type == "atomic", preserve_unknown: false, fields: Vec::new(), compute: None, json: Vec::new() }
+    Definition {
+        name: name.into(),
+        gvks,
+        atomic: map_type == "atomic",
+        preserve_unknown: false,
+        fields: Vec::new(),
+        compute: None,
+        json: Vec::new(),
+    }
 }
 
 fn parse_field(line: &'static str, names: &BTreeMap<&str, usize>) -> Field {
     let mut columns = line.split('\t');
     let mut next = || columns.next().unwrap_or_default();
     let (name, shape, number, flags) = (next(), next(), next(), next());
-    let (list_type, list_keys, merge_key, strategies, go_type, values) = (next(), next(), next(), next(), next(), next());
+    let (list_type, list_keys, merge_key, strategies, go_type, values) =
+        (next(), next(), next(), next(), next(), next());
     let flag = |c| flags.contains(c);
     Field {
         name: name.strip_prefix('-').unwrap_or(name).into(),
@@ -138,10 +160,76 @@ fn parse_shape(text: &str, names: &BTreeMap<&str, usize>) -> Shape {
         "[" => Shape::List(inner()),
         "{" => Shape::Map(inner()),
         "(" => Shape::Wrapped(inner()),
-        _ => Shape::Object(*names.get(rest).expect("the generator reports dangling names; a test reads the whole table")),
+        _ => {
+            Shape::Object(*names.get(rest).expect("the generator reports dangling names; a test reads the whole table"))
+        }
     }
 }
 
 fn split(text: &'static str) -> Vec<Name> {
     text.split(',').filter(|part| !part.is_empty()).map(Cow::Borrowed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{builtin, definition, definition_named, definition_of};
+    use crate::table::Shape;
+
+    #[test]
+    fn the_whole_table_is_read_and_hangs_together() {
+        let table = builtin();
+        assert!(table.defs().len() > 700, "{}", table.defs().len());
+        for def in table.defs() {
+            let numbers: Vec<u32> = def.fields.iter().map(|field| field.number).filter(|number| *number > 0).collect();
+            assert!(numbers.is_sorted_by(|a, b| a < b), "{}: numbers rise and are unique", def.name);
+            let names: BTreeSet<&str> = def.fields.iter().map(|field| field.name.as_ref()).collect();
+            assert_eq!(names.len(), def.fields.len(), "{}: names are unique", def.name);
+            for field in &def.fields {
+                assert_eq!(
+                    field.inline,
+                    field.inline && matches!(field.shape, Shape::Object(_)),
+                    "{}.{}",
+                    def.name,
+                    field.name
+                );
+                if let (Some(key), Shape::List(inner)) = (&field.merge_key, &field.shape) {
+                    let Shape::Object(inner) = **inner else {
+                        panic!("{}.{}: keyed list of scalars", def.name, field.name)
+                    };
+                    assert!(table.field(inner, key).is_some(), "{}.{}: no merge key {key}", def.name, field.name);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn kinds_are_found_by_version_and_parts_by_name() {
+        assert_eq!(definition("apps", "v1", "Deployment").unwrap().definition().name, "io.k8s.api.apps.v1.Deployment");
+        assert_eq!(definition_of("v1", "Pod").unwrap().definition().gvks[0].api_version(), "v1");
+        assert_eq!(definition_named("io.k8s.api.core.v1.PodSpec").unwrap().definition().go_type(), "v1.PodSpec");
+        assert!(definition("apps", "v2", "Deployment").is_none());
+        assert!(definition_of("v1", "Deployment").is_none());
+    }
+
+    #[test]
+    fn options_are_found_in_every_group_and_version() {
+        for api_version in ["v1", "apps/v1", "meta.k8s.io/v1"] {
+            let ty = definition_of(api_version, "DeleteOptions").unwrap();
+            assert_eq!(ty.definition().short_name(), "DeleteOptions", "{api_version}");
+        }
+        assert!(definition_of("apps/v1", "Status").is_none());
+    }
+
+    #[test]
+    fn every_kind_of_the_resource_table_has_a_definition_and_a_list() {
+        for resource in km_api::resource::ALL {
+            let find = |kind: &str| definition(resource.group, resource.version, kind);
+            assert!(find(resource.kind).is_some(), "{}", resource.kind);
+            if resource.persistence == km_api::resource::Persistence::Stored {
+                assert!(find(&format!("{}List", resource.kind)).is_some(), "{}List", resource.kind);
+            }
+        }
+    }
 }

@@ -94,3 +94,51 @@ fn always_printed(table: &Table, field: &Field, map: &mut Map<String, Value>) {
     };
     map.insert(field.name.to_string(), zero);
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::canonical;
+    use crate::definition_named;
+
+    #[track_caller]
+    fn check(definition: &str, mut value: Value, expected: Value) {
+        canonical(&definition_named(&format!("io.k8s.{definition}")).unwrap(), &mut value);
+        assert_eq!(value, expected);
+    }
+
+    #[test]
+    fn empty_fields_go_and_fields_that_go_always_prints_appear() {
+        check(
+            "api.core.v1.Container",
+            json!({"name": "a", "args": [], "image": "", "tty": false, "env": null, "resources": null}),
+            json!({"name": "a", "resources": {}}),
+        );
+        check(
+            "api.core.v1.Pod",
+            json!({"metadata": {"name": "a", "labels": {}, "creationTimestamp": null}}),
+            json!({"metadata": {"name": "a"}, "spec": {}, "status": {}}),
+        );
+        check("api.core.v1.ContainerPort", json!({}), json!({"containerPort": 0}));
+    }
+
+    #[test]
+    fn pointers_keep_their_zeros_and_empty_objects() {
+        check(
+            "api.core.v1.PodSpec",
+            json!({"terminationGracePeriodSeconds": 0, "enableServiceLinks": false, "securityContext": {}, "priority": 0}),
+            json!({"terminationGracePeriodSeconds": 0, "enableServiceLinks": false, "securityContext": {}, "priority": 0}),
+        );
+        check("api.core.v1.Volume", json!({"name": "v", "emptyDir": {}}), json!({"name": "v", "emptyDir": {}}));
+    }
+
+    #[test]
+    fn quantities_take_their_canonical_text() {
+        check(
+            "api.core.v1.ResourceRequirements",
+            json!({"limits": {"cpu": 0.5, "memory": "1024Mi"}, "requests": {"cpu": "1000m"}}),
+            json!({"limits": {"cpu": "500m", "memory": "1Gi"}, "requests": {"cpu": "1"}}),
+        );
+    }
+}

@@ -94,7 +94,9 @@ impl<'a> Walk<'a> {
         };
         let into = |go: &str| Some(format!("json: cannot unmarshal {} into Go value of type {go}", word(value)));
         match (shape, value) {
-            (Shape::String, Value::String(_)) | (Shape::Bool, Value::Bool(_)) | (Shape::Double, Value::Number(_)) => None,
+            (Shape::String, Value::String(_)) | (Shape::Bool, Value::Bool(_)) | (Shape::Double, Value::Number(_)) => {
+                None
+            }
             (Shape::Bytes, Value::String(text)) => match STANDARD.decode(text) {
                 Ok(_) => None,
                 Err(err) => Some(format!("illegal base64 data at input byte {}", base64_offset(&err, text))),
@@ -117,11 +119,11 @@ impl<'a> Walk<'a> {
     }
 
     fn go_type(&self, shape: &Shape, field: &Field) -> String {
-        // The recorded name is the whole field's; within lists and maps only its last part applies.
-        if *shape == field.shape {
-            if let Some(go) = &field.go_type {
-                return go.to_string();
-            }
+        // The recorded name is the whole field's; of an element of a list only what follows the brackets.
+        match (&field.go_type, &field.shape) {
+            (Some(go), whole) if whole == shape => return go.to_string(),
+            (Some(go), Shape::List(element)) if **element == *shape => return go.trim_start_matches("[]").to_owned(),
+            _ => {}
         }
         match shape {
             Shape::String => "string".into(),
@@ -182,4 +184,114 @@ fn time_error(text: &str) -> Option<String> {
         _ => (text, "2006"),
     };
     Some(format!("parsing time {text:?} as {layout:?}: cannot parse {rest:?} as {element:?}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::{Value, json};
+
+    use super::check;
+    use crate::definition;
+
+    #[track_caller]
+    fn wrong(group: &str, kind: &str, value: Value, path: &str, message: &str) {
+        let errors = check(&definition(group, "v1", kind).unwrap(), &value);
+        let found: Vec<(&str, &str)> = errors.iter().map(|err| (err.path.as_str(), err.message.as_str())).collect();
+        assert_eq!(found, [(path, message)]);
+    }
+
+    #[test]
+    fn wrong_types_are_worded_as_go_words_them() {
+        wrong(
+            "",
+            "Pod",
+            json!({"metadata": {"labels": {"a": 1}}}),
+            "metadata.labels.a",
+            "json: cannot unmarshal number into Go struct field ObjectMeta.metadata.labels of type string",
+        );
+        wrong(
+            "apps",
+            "Deployment",
+            json!({"spec": {"replicas": "3"}}),
+            "spec.replicas",
+            "json: cannot unmarshal string into Go struct field DeploymentSpec.spec.replicas of type int32",
+        );
+        wrong(
+            "apps",
+            "Deployment",
+            json!({"spec": {"template": {"spec": {"containers": {"name": "a"}}}}}),
+            "spec.template.spec.containers",
+            "json: cannot unmarshal object into Go struct field PodSpec.spec.template.spec.containers of type []v1.Container",
+        );
+        wrong(
+            "",
+            "Pod",
+            json!({"spec": {"containers": [{"ports": [{"protocol": 6}]}]}}),
+            "spec.containers[0].ports[0].protocol",
+            "json: cannot unmarshal number into Go struct field ContainerPort.spec.containers.ports.protocol of type v1.Protocol",
+        );
+        wrong(
+            "",
+            "Pod",
+            json!({"spec": {"containers": [{"command": "sh"}]}}),
+            "spec.containers[0].command",
+            "json: cannot unmarshal string into Go struct field Container.spec.containers.command of type []string",
+        );
+        wrong(
+            "",
+            "Pod",
+            json!({"spec": []}),
+            "spec",
+            "json: cannot unmarshal array into Go struct field Pod.spec of type v1.PodSpec",
+        );
+        wrong(
+            "",
+            "Pod",
+            json!({"spec": {"priority": 1.5}}),
+            "spec.priority",
+            "json: cannot unmarshal number 1.5 into Go struct field PodSpec.spec.priority of type int32",
+        );
+        wrong(
+            "",
+            "PersistentVolumeClaim",
+            json!({"spec": {"accessModes": [true]}}),
+            "spec.accessModes[0]",
+            "json: cannot unmarshal bool into Go struct field PersistentVolumeClaimSpec.spec.accessModes of type v1.PersistentVolumeAccessMode",
+        );
+        wrong("", "Pod", json!([]), "", "json: cannot unmarshal array into Go value of type v1.Pod");
+    }
+
+    #[test]
+    fn scalars_with_a_syntax_of_their_own_are_read() {
+        let resources =
+            |quantity: Value| json!({"spec": {"containers": [{"resources": {"limits": {"cpu": quantity}}}]}});
+        let path = "spec.containers[0].resources.limits.cpu";
+        let text = "quantities must match the regular expression '^([+-]?[0-9.]+)([eEinumkKMGTP]*[-+]?[0-9]*)$'";
+        wrong("", "Pod", resources(json!("lots")), path, text);
+        wrong("", "Pod", resources(json!(true)), path, text);
+        assert_eq!(check(&definition("", "v1", "Pod").unwrap(), &resources(json!(0.5))), []);
+        wrong("", "Secret", json!({"data": {"a": "abc$"}}), "data.a", "illegal base64 data at input byte 3");
+        wrong(
+            "",
+            "Pod",
+            json!({"metadata": {"creationTimestamp": "yesterday"}}),
+            "metadata.creationTimestamp",
+            "parsing time \"yesterday\" as \"2006-01-02T15:04:05Z07:00\": cannot parse \"yesterday\" as \"2006\"",
+        );
+        let service = |port: Value| json!({"spec": {"ports": [{"port": 1, "targetPort": port}]}});
+        wrong(
+            "",
+            "Service",
+            service(json!(false)),
+            "spec.ports[0].targetPort",
+            "json: cannot unmarshal bool into Go value of type int32",
+        );
+        assert_eq!(check(&definition("", "v1", "Service").unwrap(), &service(json!("http"))), []);
+    }
+
+    #[test]
+    fn null_is_an_absent_field() {
+        let pod = json!({"metadata": null, "spec": {"containers": null, "hostname": null}});
+        assert_eq!(check(&definition("", "v1", "Pod").unwrap(), &pod), []);
+    }
 }

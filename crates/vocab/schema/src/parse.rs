@@ -172,7 +172,10 @@ impl Parser<'_> {
             }
             self.path.push_str(&key);
             let value = self.value(depth + 1)?;
-            if map.insert(key, value).is_some() && self.duplicates.len() < REPORTS_MAX && !self.duplicates.contains(&self.path) {
+            if map.insert(key, value).is_some()
+                && self.duplicates.len() < REPORTS_MAX
+                && !self.duplicates.contains(&self.path)
+            {
                 self.duplicates.push(self.path.clone());
             }
             self.path.truncate(len);
@@ -272,8 +275,9 @@ impl Parser<'_> {
         }
         let text = String::from_utf8_lossy(&self.bytes[start..self.at]);
         // Too large for a double is the one thing left that can fail.
-        let number: Number = serde_json::from_str(&text)
-            .map_err(|_| ParseError::Json(format!("json: cannot unmarshal number {text} into Go value of type float64")))?;
+        let number: Number = serde_json::from_str(&text).map_err(|_| {
+            ParseError::Json(format!("json: cannot unmarshal number {text} into Go value of type float64"))
+        })?;
         Ok(Value::Number(number))
     }
 
@@ -321,7 +325,13 @@ mod tests {
 
     #[test]
     fn values_are_what_serde_json_reads() {
-        for text in [r#"{"a":[1,-2.5e3,"x\né\u00e9\ud83d\ude00",true,false,null,{}],"b":{"c":[]}}"#, " 1 ", r#""""#, "[]", "18446744073709551615"] {
+        for text in [
+            r#"{"a":[1,-2.5e3,"x\né\u00e9\ud83d\ude00",true,false,null,{}],"b":{"c":[]}}"#,
+            " 1 ",
+            r#""""#,
+            "[]",
+            "18446744073709551615",
+        ] {
             let value: serde_json::Value = serde_json::from_str(text).unwrap();
             assert_eq!(parse_json(text.as_bytes()).unwrap().value, value, "{text}");
         }
@@ -371,6 +381,7 @@ mod tests {
     #[test]
     fn yaml_is_read_and_its_errors_are_marked() {
         assert_eq!(parse_yaml(b"a: [1, x]\nb: {c: true}").unwrap().value, json!({"a": [1, "x"], "b": {"c": true}}));
+        assert!(parse_yaml(b"a: 1\na: 2").is_err(), "duplicate keys");
         assert!(parse_yaml(b"a: [").unwrap_err().to_string().starts_with("error converting YAML to JSON: yaml: "));
     }
 }

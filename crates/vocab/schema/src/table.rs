@@ -197,7 +197,8 @@ impl Table {
             def.json = json;
         }
         let by_name = defs.iter().enumerate().map(|(at, def)| (def.name.clone(), at)).collect();
-        let by_gvk = defs.iter().enumerate().flat_map(|(at, def)| def.gvks.iter().map(move |gvk| (gvk.clone(), at))).collect();
+        let by_gvk =
+            defs.iter().enumerate().flat_map(|(at, def)| def.gvks.iter().map(move |gvk| (gvk.clone(), at))).collect();
         Self { defs, by_name, by_gvk }
     }
 

@@ -104,7 +104,9 @@ fn requests_from_limits(resources: &mut Map<String, Value>) {
 }
 
 fn host_port(port: &mut Map<String, Value>) {
-    if let (None | Some(0), Some(number)) = (port.get("hostPort").and_then(Value::as_i64), port.get("containerPort").cloned()) {
+    if let (None | Some(0), Some(number)) =
+        (port.get("hostPort").and_then(Value::as_i64), port.get("containerPort").cloned())
+    {
         port.insert("hostPort".into(), number);
     }
 }
@@ -135,10 +137,10 @@ fn image_pull_policy(map: &mut Map<String, Value>) {
 fn replication_controller(map: &mut Map<String, Value>) {
     let Some(labels) = template_labels(map) else { return };
     labels_of_template(map);
-    if let Some(Value::Object(spec)) = map.get_mut("spec") {
-        if !is_set(spec, "selector") {
-            spec.insert("selector".into(), labels);
-        }
+    if let Some(Value::Object(spec)) = map.get_mut("spec")
+        && !is_set(spec, "selector")
+    {
+        spec.insert("selector".into(), labels);
     }
 }
 
@@ -150,10 +152,10 @@ fn template_labels(map: &Map<String, Value>) -> Option<Value> {
 fn labels_of_template(map: &mut Map<String, Value>) {
     let Some(labels) = template_labels(map) else { return };
     let meta = map.entry("metadata").or_insert_with(|| json!({}));
-    if let Value::Object(meta) = meta {
-        if !is_set(meta, "labels") {
-            meta.insert("labels".into(), labels);
-        }
+    if let Value::Object(meta) = meta
+        && !is_set(meta, "labels")
+    {
+        meta.insert("labels".into(), labels);
     }
 }
 
@@ -163,7 +165,8 @@ fn service(map: &mut Map<String, Value>) {
             map.remove("sessionAffinityConfig");
         }
         "ClientIP" => {
-            let timeout = map.get("sessionAffinityConfig").and_then(|config| config.get("clientIP")?.get("timeoutSeconds"));
+            let timeout =
+                map.get("sessionAffinityConfig").and_then(|config| config.get("clientIP")?.get("timeoutSeconds"));
             if timeout.is_none_or(Value::is_null) {
                 map.insert("sessionAffinityConfig".into(), json!({"clientIP": {"timeoutSeconds": 10_800}}));
             }
@@ -171,7 +174,8 @@ fn service(map: &mut Map<String, Value>) {
         _ => {}
     }
     let kind = text(map, "type").to_owned();
-    let outside = matches!(kind.as_str(), "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && is_set(map, "externalIPs"));
+    let outside =
+        matches!(kind.as_str(), "NodePort" | "LoadBalancer") || (kind == "ClusterIP" && is_set(map, "externalIPs"));
     if outside && text(map, "externalTrafficPolicy").is_empty() {
         map.insert("externalTrafficPolicy".into(), "Cluster".into());
     }

@@ -123,6 +123,10 @@ pub(super) const ROWS: &[(&str, &str, &str)] = &[
     ("admissionregistration.v1.Rule", "scope", r#""*""#),
     ("admissionregistration.v1.ServiceReference", "port", "443"),
     // staging/src/k8s.io/apiextensions-apiserver/pkg/apis/apiextensions/v1/defaults.go
-    ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec", "conversion", r#"{"strategy":"None"}"#),
+    (
+        "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionSpec",
+        "conversion",
+        r#"{"strategy":"None"}"#,
+    ),
     ("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.ServiceReference", "port", "443"),
 ];

@@ -61,7 +61,8 @@ fn the_pull_policy_follows_the_tag() {
 
 #[test]
 fn host_network_copies_container_ports_in_pods_but_not_in_templates() {
-    let spec = json!({"hostNetwork": true, "containers": [{"name": "a", "image": "b:1", "ports": [{"containerPort": 80}]}]});
+    let spec =
+        json!({"hostNetwork": true, "containers": [{"name": "a", "image": "b:1", "ports": [{"containerPort": 80}]}]});
     let pod = definition_named("io.k8s.api.core.v1.Pod").unwrap();
     let mut value = json!({"spec": spec});
     default(&pod, &mut value);
@@ -123,7 +124,11 @@ fn smaller_kinds_get_theirs() {
         json!({"metadata": {"name": "prod", "labels": {"kubernetes.io/metadata.name": "prod"}}, "status": {"phase": "Active"}}),
     );
     check("core.v1.Secret", json!({}), json!({"type": "Opaque"}));
-    check("core.v1.NodeStatus", json!({"capacity": {"cpu": "1"}}), json!({"capacity": {"cpu": "1"}, "allocatable": {"cpu": "1"}}));
+    check(
+        "core.v1.NodeStatus",
+        json!({"capacity": {"cpu": "1"}}),
+        json!({"capacity": {"cpu": "1"}, "allocatable": {"cpu": "1"}}),
+    );
     check(
         "rbac.v1.RoleBinding",
         json!({"subjects": [{"kind": "User", "name": "a"}, {"kind": "ServiceAccount", "name": "b"}], "roleRef": {"kind": "Role", "name": "r"}}),
@@ -137,9 +142,16 @@ fn smaller_kinds_get_theirs() {
         json!({"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"}}),
         json!({"type": "Container", "max": {"cpu": "2"}, "min": {"memory": "1Mi"}, "default": {"cpu": "2"}, "defaultRequest": {"cpu": "2", "memory": "1Mi"}}),
     );
-    check("networking.v1.NetworkPolicySpec", json!({"egress": [{}]}), json!({"egress": [{}], "policyTypes": ["Ingress", "Egress"]}));
+    check(
+        "networking.v1.NetworkPolicySpec",
+        json!({"egress": [{}]}),
+        json!({"egress": [{}], "policyTypes": ["Ingress", "Egress"]}),
+    );
     let job = definition_named("io.k8s.api.batch.v1.JobSpec").unwrap();
     let mut value = json!({"parallelism": 2});
     default(&job, &mut value);
-    assert_eq!((value.get("completions"), &value["backoffLimit"], &value["podReplacementPolicy"]), (None, &json!(6), &json!("TerminatingOrFailed")));
+    assert_eq!(
+        (value.get("completions"), &value["backoffLimit"], &value["podReplacementPolicy"]),
+        (None, &json!(6), &json!("TerminatingOrFailed"))
+    );
 }

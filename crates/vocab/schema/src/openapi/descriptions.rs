@@ -18,7 +18,9 @@ impl Descriptions {
     /// Inflates those of the definitions that `wanted` names.
     pub(super) fn of(wanted: impl Fn(&str) -> bool) -> Self {
         let mut text = String::new();
-        ZlibDecoder::new(BYTES).read_to_string(&mut text).expect("the embedded file is what the generator wrote; a test reads it");
+        ZlibDecoder::new(BYTES)
+            .read_to_string(&mut text)
+            .expect("the embedded file is what the generator wrote; a test reads it");
         let mut by_definition = BTreeMap::new();
         let mut current: Option<&mut BTreeMap<String, String>> = None;
         for record in text.split('\u{1}') {

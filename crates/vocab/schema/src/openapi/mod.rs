@@ -77,16 +77,18 @@ pub fn v3_path(group: &str, version: &str) -> String {
 /// documents, which let clients cache them forever.
 #[must_use]
 pub fn v3_index(documents: &[(String, String)]) -> Value {
-    let entries = documents.iter().map(|(path, hash)| {
-        (path.clone(), json!({ "serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}") }))
-    });
+    let entries = documents
+        .iter()
+        .map(|(path, hash)| (path.clone(), json!({ "serverRelativeURL": format!("/openapi/v3/{path}?hash={hash}") })));
     json!({ "paths": Value::Object(entries.collect()) })
 }
 
 /// Returns a hash of a document for [`v3_index`]: FNV-1a of 64 bits, in hexadecimal.
 #[must_use]
 pub fn hash(document: &[u8]) -> String {
-    let hash = document.iter().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
+    let hash = document
+        .iter()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3));
     format!("{hash:016X}")
 }
 
@@ -94,7 +96,8 @@ pub fn hash(document: &[u8]) -> String {
 /// so are kinds without a built-in definition.
 #[must_use]
 pub fn v3_document(group: &str, version: &str, resources: &[Resource<'_>]) -> Value {
-    let own: Vec<Resource<'_>> = resources.iter().copied().filter(|r| r.group == group && r.version == version).collect();
+    let own: Vec<Resource<'_>> =
+        resources.iter().copied().filter(|r| r.group == group && r.version == version).collect();
     let (paths, schemas) = document(Dialect::V3, &own);
     json!({
         "openapi": "3.0.0",

@@ -12,12 +12,19 @@ use crate::table::Gvk;
 type Parameter = (&'static str, &'static str, &'static str);
 
 const DRY_RUN: Parameter = ("dryRun", "string", "All: run every stage of the request, but do not keep the outcome.");
-const FIELD_MANAGER: Parameter = ("fieldManager", "string", "Name of the actor that makes the change, at most 128 printable characters.");
-const FIELD_VALIDATION: Parameter = ("fieldValidation", "string", "What to do with unknown and duplicate fields: Ignore, Warn (the default) or Strict.");
+const FIELD_MANAGER: Parameter =
+    ("fieldManager", "string", "Name of the actor that makes the change, at most 128 printable characters.");
+const FIELD_VALIDATION: Parameter = (
+    "fieldValidation",
+    "string",
+    "What to do with unknown and duplicate fields: Ignore, Warn (the default) or Strict.",
+);
 const FORCE: Parameter = ("force", "boolean", "Take over fields that other managers own; for apply patches only.");
 const PRETTY: Parameter = ("pretty", "string", "Set to true to have the answer indented.");
-const GRACE_PERIOD: Parameter = ("gracePeriodSeconds", "integer", "Seconds until the object is deleted; 0 at once; absent, the kind's default.");
-const PROPAGATION: Parameter = ("propagationPolicy", "string", "What becomes of dependents: Orphan, Background or Foreground.");
+const GRACE_PERIOD: Parameter =
+    ("gracePeriodSeconds", "integer", "Seconds until the object is deleted; 0 at once; absent, the kind's default.");
+const PROPAGATION: Parameter =
+    ("propagationPolicy", "string", "What becomes of dependents: Orphan, Background or Foreground.");
 const LIST: &[Parameter] = &[
     ("allowWatchBookmarks", "boolean", "Send bookmarks on a watch."),
     ("continue", "string", "The token of the previous page."),
@@ -40,7 +47,12 @@ const PATCH_TYPES: [&str; 4] = [
 ];
 
 /// Adds the paths of `resource`; none if its kind has no definition.
-pub(super) fn write(dialect: Dialect, resource: &Resource<'_>, schemas: &mut Schemas<'_>, paths: &mut Map<String, Value>) {
+pub(super) fn write(
+    dialect: Dialect,
+    resource: &Resource<'_>,
+    schemas: &mut Schemas<'_>,
+    paths: &mut Map<String, Value>,
+) {
     let gvk = Gvk {
         group: resource.group.to_owned().into(),
         version: resource.version.to_owned().into(),
@@ -51,7 +63,11 @@ pub(super) fn write(dialect: Dialect, resource: &Resource<'_>, schemas: &mut Sch
     let list = schemas.table().index_of_gvk(&list);
     let mut writer = Writer { dialect, gvk, object: schemas.reference(kind), schemas };
 
-    let root = if resource.group.is_empty() { format!("/api/{}", resource.version) } else { format!("/apis/{}/{}", resource.group, resource.version) };
+    let root = if resource.group.is_empty() {
+        format!("/api/{}", resource.version)
+    } else {
+        format!("/apis/{}/{}", resource.group, resource.version)
+    };
     let collection = if resource.namespaced {
         format!("{root}/namespaces/{{namespace}}/{}", resource.plural)
     } else {
@@ -78,7 +94,11 @@ pub(super) fn write(dialect: Dialect, resource: &Resource<'_>, schemas: &mut Sch
         ]);
         let names: Vec<&str> = std::iter::once("name").chain(base.iter().copied()).collect();
         paths.insert(format!("{collection}/{{name}}"), writer.path(named, &names));
-        for subresource in resource.subresources.iter().filter(|name| matches!(**name, "status" | "ephemeralcontainers" | "resize" | "approval")) {
+        for subresource in resource
+            .subresources
+            .iter()
+            .filter(|name| matches!(**name, "status" | "ephemeralcontainers" | "resize" | "approval"))
+        {
             let operations = Map::from_iter([
                 ("get".to_owned(), writer.get()),
                 ("put".to_owned(), writer.replace()),
@@ -109,17 +129,35 @@ impl Writer<'_, '_> {
 
     fn create(&mut self) -> Value {
         let object = self.object.clone();
-        self.operation("post", "create", &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION], Some((&["*/*"], object.clone())), object)
+        self.operation(
+            "post",
+            "create",
+            &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION],
+            Some((&["*/*"], object.clone())),
+            object,
+        )
     }
 
     fn replace(&mut self) -> Value {
         let object = self.object.clone();
-        self.operation("put", "replace", &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION], Some((&["*/*"], object.clone())), object)
+        self.operation(
+            "put",
+            "replace",
+            &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION],
+            Some((&["*/*"], object.clone())),
+            object,
+        )
     }
 
     fn patch(&mut self) -> Value {
         let (object, patch) = (self.object.clone(), self.schemas.patch());
-        self.operation("patch", "change", &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION, FORCE], Some((&PATCH_TYPES, patch)), object)
+        self.operation(
+            "patch",
+            "change",
+            &[DRY_RUN, FIELD_MANAGER, FIELD_VALIDATION, FORCE],
+            Some((&PATCH_TYPES, patch)),
+            object,
+        )
     }
 
     fn delete(&mut self, action: &str) -> Value {
@@ -127,7 +165,14 @@ impl Writer<'_, '_> {
         self.operation(action, "delete", &[DRY_RUN, GRACE_PERIOD, PROPAGATION], Some((&["*/*"], options)), status)
     }
 
-    fn operation(&self, action: &str, verb: &str, query: &[Parameter], body: Option<(&[&str], Value)>, answer: Value) -> Value {
+    fn operation(
+        &self,
+        action: &str,
+        verb: &str,
+        query: &[Parameter],
+        body: Option<(&[&str], Value)>,
+        answer: Value,
+    ) -> Value {
         let mut parameters: Vec<Value> = query.iter().map(|parameter| self.parameter("query", parameter)).collect();
         let id = format!("{action}{}{}{}", title(&self.gvk.group), title(&self.gvk.version), self.gvk.kind);
         let mut out = json!({
@@ -139,7 +184,8 @@ impl Writer<'_, '_> {
         match self.dialect {
             Dialect::V3 => {
                 if let Some((types, schema)) = body {
-                    let content: Map<String, Value> = types.iter().map(|name| ((*name).to_owned(), json!({ "schema": schema }))).collect();
+                    let content: Map<String, Value> =
+                        types.iter().map(|name| ((*name).to_owned(), json!({ "schema": schema }))).collect();
                     out["requestBody"] = json!({ "content": content, "required": action == "post" || action == "put" || action == "patch" });
                 }
                 out["responses"] = json!({
@@ -178,7 +224,8 @@ impl Writer<'_, '_> {
     }
 
     fn path_parameter(&self, name: &str, description: &str) -> Value {
-        let mut out = self.typed(json!({ "name": name, "in": "path", "description": description, "required": true }), "string");
+        let mut out =
+            self.typed(json!({ "name": name, "in": "path", "description": description, "required": true }), "string");
         out["uniqueItems"] = true.into();
         if self.dialect == Dialect::V3 {
             out["schema"]["uniqueItems"] = true.into();

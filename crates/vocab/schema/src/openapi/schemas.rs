@@ -153,7 +153,10 @@ impl<'a> Schemas<'a> {
             match field.list_type {
                 ListType::Map => {
                     put("x-kubernetes-list-type", "map".into());
-                    put("x-kubernetes-list-map-keys", field.list_keys.iter().map(|key| Value::from(key.as_ref())).collect());
+                    put(
+                        "x-kubernetes-list-map-keys",
+                        field.list_keys.iter().map(|key| Value::from(key.as_ref())).collect(),
+                    );
                 }
                 ListType::Set => put("x-kubernetes-list-type", "set".into()),
                 ListType::Atomic => put("x-kubernetes-list-type", "atomic".into()),
@@ -162,7 +165,11 @@ impl<'a> Schemas<'a> {
         if let Some(key) = &field.merge_key {
             put("x-kubernetes-patch-merge-key", key.as_ref().into());
         }
-        let strategy = [(field.strategy.merge, "merge"), (field.strategy.retain_keys, "retainKeys"), (field.strategy.replace, "replace")];
+        let strategy = [
+            (field.strategy.merge, "merge"),
+            (field.strategy.retain_keys, "retainKeys"),
+            (field.strategy.replace, "replace"),
+        ];
         let strategy: Vec<&str> = strategy.iter().filter(|(is, _)| *is).map(|(_, name)| *name).collect();
         if !strategy.is_empty() {
             put("x-kubernetes-patch-strategy", strategy.join(",").into());
@@ -193,7 +200,11 @@ impl<'a> Schemas<'a> {
 
     fn element(&self, shape: &Shape) -> Value {
         let schema = self.shape(shape);
-        if self.dialect == Dialect::V3 && schema.get("$ref").is_some() { json!({ "allOf": [schema], "default": {} }) } else { schema }
+        if self.dialect == Dialect::V3 && schema.get("$ref").is_some() {
+            json!({ "allOf": [schema], "default": {} })
+        } else {
+            schema
+        }
     }
 }
 
@@ -216,19 +227,29 @@ fn leaf(shape: &Shape) -> Option<&'static str> {
 
 fn leaf_schema(name: &str, dialect: Dialect) -> Value {
     match (name, dialect) {
-        (QUANTITY, Dialect::V2) => json!({ "description": "A fixed-point number with a suffix, e.g. 500m or 64Mi.", "type": "string" }),
+        (QUANTITY, Dialect::V2) => {
+            json!({ "description": "A fixed-point number with a suffix, e.g. 500m or 64Mi.", "type": "string" })
+        }
         (QUANTITY, Dialect::V3) => {
             json!({ "description": "A fixed-point number with a suffix, e.g. 500m or 64Mi.", "oneOf": [{ "type": "string" }, { "type": "number" }] })
         }
-        (INT_OR_STRING, Dialect::V2) => json!({ "description": "A number or a string.", "type": "string", "format": "int-or-string" }),
+        (INT_OR_STRING, Dialect::V2) => {
+            json!({ "description": "A number or a string.", "type": "string", "format": "int-or-string" })
+        }
         (INT_OR_STRING, Dialect::V3) => {
             json!({ "description": "A number or a string.", "oneOf": [{ "type": "integer" }, { "type": "string" }], "format": "int-or-string" })
         }
-        (TIME, _) => json!({ "description": "A time in RFC 3339, in seconds.", "type": "string", "format": "date-time" }),
-        (MICRO_TIME, _) => json!({ "description": "A time in RFC 3339, in microseconds.", "type": "string", "format": "date-time" }),
+        (TIME, _) => {
+            json!({ "description": "A time in RFC 3339, in seconds.", "type": "string", "format": "date-time" })
+        }
+        (MICRO_TIME, _) => {
+            json!({ "description": "A time in RFC 3339, in microseconds.", "type": "string", "format": "date-time" })
+        }
         (FIELDS_V1, _) => json!({ "description": "A set of fields, as a tree of their names.", "type": "object" }),
         (RAW_EXTENSION, _) => json!({ "description": "An object of any kind.", "type": "object" }),
-        (PATCH, _) => json!({ "description": "The body of a patch; its form follows from the content type.", "type": "object" }),
+        (PATCH, _) => {
+            json!({ "description": "The body of a patch; its form follows from the content type.", "type": "object" })
+        }
         _ => json!({ "description": "Any JSON." }),
     }
 }

@@ -7,10 +7,42 @@ use serde_json::{Value, json};
 use super::{Resource, hash, v2_document, v3_document, v3_index, v3_path};
 
 const RESOURCES: &[Resource<'_>] = &[
-    Resource { group: "", version: "v1", kind: "Pod", plural: "pods", namespaced: true, stored: true, subresources: &["status", "log"] },
-    Resource { group: "", version: "v1", kind: "Namespace", plural: "namespaces", namespaced: false, stored: true, subresources: &[] },
-    Resource { group: "apps", version: "v1", kind: "Deployment", plural: "deployments", namespaced: true, stored: true, subresources: &[] },
-    Resource { group: "authorization.k8s.io", version: "v1", kind: "SubjectAccessReview", plural: "subjectaccessreviews", namespaced: false, stored: false, subresources: &[] },
+    Resource {
+        group: "",
+        version: "v1",
+        kind: "Pod",
+        plural: "pods",
+        namespaced: true,
+        stored: true,
+        subresources: &["status", "log"],
+    },
+    Resource {
+        group: "",
+        version: "v1",
+        kind: "Namespace",
+        plural: "namespaces",
+        namespaced: false,
+        stored: true,
+        subresources: &[],
+    },
+    Resource {
+        group: "apps",
+        version: "v1",
+        kind: "Deployment",
+        plural: "deployments",
+        namespaced: true,
+        stored: true,
+        subresources: &[],
+    },
+    Resource {
+        group: "authorization.k8s.io",
+        version: "v1",
+        kind: "SubjectAccessReview",
+        plural: "subjectaccessreviews",
+        namespaced: false,
+        stored: false,
+        subresources: &[],
+    },
 ];
 
 /// Every reference of the document, as a name.
@@ -19,7 +51,9 @@ fn references(value: &Value, out: &mut BTreeSet<String>) {
         Value::Object(map) => {
             for (key, inner) in map {
                 match inner {
-                    Value::String(target) if key == "$ref" => drop(out.insert(target.rsplit('/').next().unwrap().to_owned())),
+                    Value::String(target) if key == "$ref" => {
+                        out.insert(target.rsplit('/').next().unwrap().to_owned());
+                    }
                     other => references(other, out),
                 }
             }
@@ -32,7 +66,8 @@ fn references(value: &Value, out: &mut BTreeSet<String>) {
 #[test]
 fn every_reference_has_its_schema() {
     for document in [v3_document("", "v1", RESOURCES), v3_document("apps", "v1", RESOURCES), v2_document(RESOURCES)] {
-        let schemas = document.pointer("/components/schemas").or(document.get("definitions")).unwrap().as_object().unwrap();
+        let schemas =
+            document.pointer("/components/schemas").or(document.get("definitions")).unwrap().as_object().unwrap();
         let mut wanted = BTreeSet::new();
         references(&document, &mut wanted);
         let missing: Vec<_> = wanted.iter().filter(|name| !schemas.contains_key(*name)).collect();
@@ -45,7 +80,8 @@ fn patch_names_field_validation_and_its_kind() {
     let document = v3_document("", "v1", RESOURCES);
     let patch = &document["paths"]["/api/v1/namespaces/{namespace}/pods/{name}"]["patch"];
     assert_eq!(patch["x-kubernetes-group-version-kind"], json!({"group": "", "version": "v1", "kind": "Pod"}));
-    let names: Vec<&str> = patch["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        patch["parameters"].as_array().unwrap().iter().map(|p| p["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["dryRun", "fieldManager", "fieldValidation", "force"]);
     assert!(document["paths"].get("/api/v1/namespaces/{name}").is_some());
     assert!(document["paths"].get("/apis/apps/v1/namespaces/{namespace}/deployments").is_none(), "another group's");

@@ -44,7 +44,12 @@ struct Member<'a> {
 }
 
 impl<'a> Merge<'a> {
-    fn map(&self, original: Map<String, Value>, mut patch: Map<String, Value>, shape: &'a Shape) -> Result<Map<String, Value>, PatchError> {
+    fn map(
+        &self,
+        original: Map<String, Value>,
+        mut patch: Map<String, Value>,
+        shape: &'a Shape,
+    ) -> Result<Map<String, Value>, PatchError> {
         match patch.remove(PATCH) {
             None => {}
             Some(Value::String(directive)) if directive == "replace" => return Ok(patch),
@@ -64,7 +69,13 @@ impl<'a> Merge<'a> {
     }
 
     /// Merges one member that is no directive.
-    fn member(&self, original: &mut Map<String, Value>, key: String, patch: Value, shape: &'a Shape) -> Result<(), PatchError> {
+    fn member(
+        &self,
+        original: &mut Map<String, Value>,
+        key: String,
+        patch: Value,
+        shape: &'a Shape,
+    ) -> Result<(), PatchError> {
         if patch.is_null() {
             original.remove(&key);
             return Ok(());
@@ -128,7 +139,12 @@ impl<'a> Merge<'a> {
     }
 
     /// Handles `$setElementOrder/<list>` together with the list's own patch.
-    fn ordered_lists(&self, original: &mut Map<String, Value>, patch: &mut Map<String, Value>, shape: &'a Shape) -> Result<(), PatchError> {
+    fn ordered_lists(
+        &self,
+        original: &mut Map<String, Value>,
+        patch: &mut Map<String, Value>,
+        shape: &'a Shape,
+    ) -> Result<(), PatchError> {
         let directives: Vec<String> = patch.keys().filter(|key| key.starts_with(ELEMENT_ORDER)).cloned().collect();
         for directive in directives {
             let bad = || PatchError::Malformed("invalid patch format of setElementOrder list".into());
@@ -139,7 +155,9 @@ impl<'a> Merge<'a> {
             let take = |from: &mut Map<String, Value>| match from.remove(&list) {
                 None | Some(Value::Null) => Ok(None),
                 Some(Value::Array(items)) => Ok(Some(items)),
-                Some(other) => Err(PatchError::Malformed(format!("expected a slice, but received a {}", go_kind(&other)))),
+                Some(other) => {
+                    Err(PatchError::Malformed(format!("expected a slice, but received a {}", go_kind(&other))))
+                }
             };
             let (old, new) = (take(original)?, take(patch)?);
             check_order(new.as_deref().unwrap_or_default(), &order, member.merge_key)?;
@@ -181,7 +199,11 @@ fn element_shape(shape: &Shape) -> &Shape {
 
 /// Takes out list elements that carry `$patch`, and does what they say.
 #[allow(clippy::type_complexity, reason = "the two lists that the caller goes on with")]
-fn special_elements(mut original: Vec<Value>, patch: Vec<Value>, key: &str) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
+fn special_elements(
+    mut original: Vec<Value>,
+    patch: Vec<Value>,
+    key: &str,
+) -> Result<(Vec<Value>, Vec<Value>), PatchError> {
     let mut plain = Vec::with_capacity(patch.len());
     let mut replace = false;
     for item in patch {
@@ -193,7 +215,9 @@ fn special_elements(mut original: Vec<Value>, patch: Vec<Value>, key: &str) -> R
                 original.retain(|old| old.get(key) != Some(id));
             }
             Some("replace") => replace = true,
-            Some("merge") => return Err(PatchError::Malformed("merging lists cannot yet be specified in the patch".into())),
+            Some("merge") => {
+                return Err(PatchError::Malformed("merging lists cannot yet be specified in the patch".into()));
+            }
             Some(other) => return Err(unknown_directive(&Value::from(other), map)),
         }
     }
@@ -279,12 +303,17 @@ fn discard_nulls(value: &mut Value) {
     }
 }
 
-/// Removes objects that are directives; none if the value is one itself.
+/// Removes directives from a value that has nothing to apply them to; none if the value is one itself.
+///
+/// Upstream leaves some of them in (those of new list elements); its decoder then meets them as unknown fields.
 fn without_directives(value: Value) -> Option<Value> {
+    let directive =
+        |key: &str| key == RETAIN_KEYS || key.starts_with(ELEMENT_ORDER) || key.starts_with(DELETE_PRIMITIVES);
     match value {
         Value::Object(map) if map.contains_key(PATCH) => None,
         Value::Object(map) => {
-            Some(Value::Object(map.into_iter().filter_map(|(key, inner)| Some((key, without_directives(inner)?))).collect()))
+            let kept = map.into_iter().filter(|(key, _)| !directive(key));
+            Some(Value::Object(kept.filter_map(|(key, inner)| Some((key, without_directives(inner)?))).collect()))
         }
         Value::Array(items) => Some(Value::Array(items.into_iter().filter_map(without_directives).collect())),
         other => Some(other),

@@ -169,7 +169,12 @@ fn malformed_strategic_patches_are_refused_in_upstreams_words() {
         json!({"$setElementOrder/containers": 1}),
         "invalid patch format of setElementOrder list",
     );
-    refused("core.v1.PodSpec", pod(), json!({"$deleteFromPrimitiveList": []}), "invalid patch format of primitive list");
+    refused(
+        "core.v1.PodSpec",
+        pod(),
+        json!({"$deleteFromPrimitiveList": []}),
+        "invalid patch format of primitive list",
+    );
     refused("core.v1.PodSpec", pod(), json!({"containers": ["a"]}), "expected a map, but received a string");
 }
 
@@ -195,19 +200,35 @@ fn merge_patch_follows_the_table_of_rfc_7386() {
 #[test]
 fn json_patch_operations_follow_rfc_6902() {
     for (target, patch, expected) in [
-        (json!({"foo": "bar"}), json!([{"op": "add", "path": "/baz", "value": "qux"}]), json!({"baz": "qux", "foo": "bar"})),
-        (json!({"foo": ["a", "c"]}), json!([{"op": "add", "path": "/foo/1", "value": "b"}]), json!({"foo": ["a", "b", "c"]})),
+        (
+            json!({"foo": "bar"}),
+            json!([{"op": "add", "path": "/baz", "value": "qux"}]),
+            json!({"baz": "qux", "foo": "bar"}),
+        ),
+        (
+            json!({"foo": ["a", "c"]}),
+            json!([{"op": "add", "path": "/foo/1", "value": "b"}]),
+            json!({"foo": ["a", "b", "c"]}),
+        ),
         (json!({"foo": ["a"]}), json!([{"op": "add", "path": "/foo/-", "value": ["b"]}]), json!({"foo": ["a", ["b"]]})),
         (json!({"a": 1, "b": 2}), json!([{"op": "remove", "path": "/a"}]), json!({"b": 2})),
         (json!({"a": [1, 2, 3]}), json!([{"op": "remove", "path": "/a/1"}]), json!({"a": [1, 3]})),
         (json!({"a": 1}), json!([{"op": "replace", "path": "/a", "value": 2}]), json!({"a": 2})),
-        (json!({"a": {"b": 1}, "c": {}}), json!([{"op": "move", "from": "/a/b", "path": "/c/d"}]), json!({"a": {}, "c": {"d": 1}})),
+        (
+            json!({"a": {"b": 1}, "c": {}}),
+            json!([{"op": "move", "from": "/a/b", "path": "/c/d"}]),
+            json!({"a": {}, "c": {"d": 1}}),
+        ),
         (json!({"a": 1}), json!([{"op": "copy", "from": "/a", "path": "/b"}]), json!({"a": 1, "b": 1})),
         (json!({"/": 9, "~1": 10}), json!([{"op": "test", "path": "/~01", "value": 10}]), json!({"/": 9, "~1": 10})),
         (json!({"a": 1}), json!([{"op": "test", "path": "/a", "value": 1.0}]), json!({"a": 1})),
         (json!({"a": {}}), json!([{"op": "add", "path": "/a/b~1c", "value": "x"}]), json!({"a": {"b/c": "x"}})),
         (json!({"a": 1}), json!([{"op": "test", "path": "/b", "value": null}]), json!({"a": 1})),
         (json!({"a": 1}), json!([{"op": "replace", "path": "", "value": {"b": 2}}]), json!({"b": 2})),
+        (json!({}), json!([{"op": "replace", "path": "/a", "value": 1}]), json!({"a": 1})),
+        (json!({}), json!([{"op": "copy", "from": "/a", "path": "/b"}]), json!({"b": null})),
+        (json!({"l": [1]}), json!([{"op": "add", "path": "/l/-1", "value": 2}]), json!({"l": [1, 2]})),
+        (json!({"l": [1, 2]}), json!([{"op": "remove", "path": "/l/-1"}]), json!({"l": [1]})),
     ] {
         let mut value = target;
         json_patch(&mut value, &patch).unwrap();
@@ -217,12 +238,62 @@ fn json_patch_operations_follow_rfc_6902() {
 
 #[test]
 fn json_patches_that_do_not_apply_say_so_in_upstreams_words() {
+    // Texts of kubectl 1.37.1 `patch --local --type=json`, which has the library of the API server.
     for (patch, text) in [
         (json!([{"op": "test", "path": "/a", "value": 2}]), "testing value /a failed: test failed"),
-        (json!([{"op": "remove", "path": "/x"}]), "error in remove for path: '/x': Unable to remove nonexistent key: x: missing value"),
-        (json!([{"op": "replace", "path": "/x", "value": 1}]), "replace operation does not apply: doc is missing key: /x: missing value"),
-        (json!([{"op": "add", "path": "/x/y", "value": 1}]), "add operation does not apply: doc is missing path: \"/x/y\": missing value"),
-        (json!([{"op": "add", "path": "/l/9", "value": 1}]), "error in add for path: '/l/9': Unable to access invalid index: 9: invalid index referenced"),
+        (
+            json!([{"op": "test", "path": "/x/y"}]),
+            "test operation does not apply: is missing path: /x/y: missing value",
+        ),
+        (
+            json!([{"op": "test", "path": "/l/5"}]),
+            "error in test for path: '/l/5': Unable to access invalid index: 5: invalid index referenced",
+        ),
+        (
+            json!([{"op": "remove", "path": "/x"}]),
+            "error in remove for path: '/x': Unable to remove nonexistent key: x: missing value",
+        ),
+        (
+            json!([{"op": "remove", "path": "/x/y"}]),
+            "remove operation does not apply: doc is missing path: \"/x/y\": missing value",
+        ),
+        (
+            json!([{"op": "remove", "path": "/l/x"}]),
+            "error in remove for path: '/l/x': strconv.Atoi: parsing \"x\": invalid syntax",
+        ),
+        (
+            json!([{"op": "replace", "path": "/x/y"}]),
+            "replace operation does not apply: doc is missing path: /x/y: missing value",
+        ),
+        (
+            json!([{"op": "replace", "path": "/l/7"}]),
+            "replace operation does not apply: doc is missing key: /l/7: missing value",
+        ),
+        (
+            json!([{"op": "add", "path": "/x/y", "value": 1}]),
+            "add operation does not apply: doc is missing path: \"/x/y\": missing value",
+        ),
+        (
+            json!([{"op": "add", "path": "/l/9", "value": 1}]),
+            "error in add for path: '/l/9': Unable to access invalid index: 9: invalid index referenced",
+        ),
+        (
+            json!([{"op": "add", "path": "/l/x", "value": 1}]),
+            "error in add for path: '/l/x': value was not a proper array index: 'x': strconv.Atoi: parsing \"x\": invalid syntax",
+        ),
+        (
+            json!([{"op": "move", "from": "/x/z", "path": "/y"}]),
+            "move operation does not apply: doc is missing from path: /x/z: missing value",
+        ),
+        (
+            json!([{"op": "move", "from": "/z", "path": "/y"}]),
+            "error in move for path: 'z': Unable to remove nonexistent key: z: missing value",
+        ),
+        (
+            json!([{"op": "copy", "path": "/y"}]),
+            "copy operation failed to decode from: operation, missing from field: missing value",
+        ),
+        (json!([{"op": "add", "value": 1}]), "add operation failed to decode path: missing value"),
         (json!([{"op": "frob", "path": "/a"}]), "Unexpected kind: frob"),
     ] {
         let result = json_patch(&mut json!({"a": 1, "l": []}), &patch);

@@ -68,7 +68,9 @@ pub fn decode(bytes: &[u8]) -> Result<(TypeMeta, Value), DecodeError> {
             (1, Wire::Bytes(bytes)) => meta = type_meta(bytes)?,
             (2, Wire::Bytes(bytes)) => raw = bytes,
             (3 | 4, Wire::Bytes(b"" | b"application/vnd.kubernetes.protobuf")) => {}
-            (3 | 4, Wire::Bytes(other)) => return Err(DecodeError::Content(String::from_utf8_lossy(other).into_owned())),
+            (3 | 4, Wire::Bytes(other)) => {
+                return Err(DecodeError::Content(String::from_utf8_lossy(other).into_owned()));
+            }
             _ => {}
         }
     }
@@ -127,7 +129,9 @@ impl Decoder<'_> {
             let Some(field) = self.table.def(def).fields.iter().find(|field| field.number == number) else { continue };
             let wrong = || DecodeError::WireType(field.name.to_string());
             match (&field.shape, wire) {
-                (Shape::Object(inner), Wire::Bytes(bytes)) if field.inline => self.message(*inner, bytes, map, depth + 1)?,
+                (Shape::Object(inner), Wire::Bytes(bytes)) if field.inline => {
+                    self.message(*inner, bytes, map, depth + 1)?
+                }
                 (Shape::List(inner), wire) => {
                     let list = map.entry(field.name.as_ref()).or_insert_with(|| Value::Array(Vec::new()));
                     let Value::Array(items) = list else { return Err(wrong()) };
@@ -136,7 +140,8 @@ impl Decoder<'_> {
                         (Shape::Int32 | Shape::Int64 | Shape::Bool, Wire::Bytes(packed)) => {
                             let mut packed = Reader::new(packed);
                             while !packed.is_empty() {
-                                let item = self.value(inner, Wire::Varint(packed.varint()?), depth)?.ok_or_else(wrong)?;
+                                let item =
+                                    self.value(inner, Wire::Varint(packed.varint()?), depth)?.ok_or_else(wrong)?;
                                 items.push(item);
                             }
                         }
@@ -145,7 +150,9 @@ impl Decoder<'_> {
                 }
                 (Shape::Map(inner), Wire::Bytes(entry)) => {
                     let (key, value) = self.entry(inner, entry, depth)?;
-                    if let Value::Object(members) = map.entry(field.name.as_ref()).or_insert_with(|| Value::Object(Map::new())) {
+                    if let Value::Object(members) =
+                        map.entry(field.name.as_ref()).or_insert_with(|| Value::Object(Map::new()))
+                    {
                         members.insert(key, value);
                     }
                 }
@@ -180,10 +187,16 @@ impl Decoder<'_> {
             // Negative 32-bit numbers are sign-extended to 64 bits on the wire.
             (Shape::Int32, Wire::Varint(n)) => Value::from(n as i32),
             (Shape::Int64, Wire::Varint(n)) => Value::from(n as i64),
-            (Shape::Double, Wire::Fixed64(bits)) => Number::from_f64(f64::from_bits(bits)).map_or(Value::Null, Value::Number),
-            (Shape::Double, Wire::Fixed32(bits)) => Number::from_f64(f64::from(f32::from_bits(bits))).map_or(Value::Null, Value::Number),
+            (Shape::Double, Wire::Fixed64(bits)) => {
+                Number::from_f64(f64::from_bits(bits)).map_or(Value::Null, Value::Number)
+            }
+            (Shape::Double, Wire::Fixed32(bits)) => {
+                Number::from_f64(f64::from(f32::from_bits(bits))).map_or(Value::Null, Value::Number)
+            }
             (Shape::Quantity, Wire::Bytes(bytes)) => {
-                let text = fields(bytes)?.bytes(1).map_or_else(|| "0".into(), |text| String::from_utf8_lossy(text).into_owned());
+                let text = fields(bytes)?
+                    .bytes(1)
+                    .map_or_else(|| "0".into(), |text| String::from_utf8_lossy(text).into_owned());
                 Value::String(text)
             }
             (Shape::IntOrString, Wire::Bytes(bytes)) => {
@@ -253,7 +266,9 @@ impl Decoder<'_> {
                 (Shape::SchemaOrBool, (2, Wire::Bytes(bytes))) => one = Some(decode(bytes)?),
                 (_, (1, Wire::Bytes(bytes))) => one = Some(decode(bytes)?),
                 (Shape::SchemaOrArray, (2, Wire::Bytes(bytes))) => list.push(decode(bytes)?),
-                (Shape::SchemaOrStrings, (2, Wire::Bytes(bytes))) => list.push(Value::String(String::from_utf8_lossy(bytes).into_owned())),
+                (Shape::SchemaOrStrings, (2, Wire::Bytes(bytes))) => {
+                    list.push(Value::String(String::from_utf8_lossy(bytes).into_owned()))
+                }
                 _ => {}
             }
         }
@@ -289,10 +304,14 @@ fn fields(bytes: &[u8]) -> Result<Fields<'_>, DecodeError> {
 
 impl<'a> Fields<'a> {
     fn varint(&self, number: u32) -> u64 {
-        self.0.iter().rev().find_map(|field| match *field {
-            (at, Wire::Varint(n)) if at == number => Some(n),
-            _ => None,
-        }).unwrap_or(0)
+        self.0
+            .iter()
+            .rev()
+            .find_map(|field| match *field {
+                (at, Wire::Varint(n)) if at == number => Some(n),
+                _ => None,
+            })
+            .unwrap_or(0)
     }
 
     fn bytes(&self, number: u32) -> Option<&'a [u8]> {

@@ -99,14 +99,18 @@ fn one(table: &Table, shape: &Shape, number: u32, value: &Value, out: &mut Vec<u
         (Shape::String, Value::String(text)) => put_bytes_field(out, number, text.as_bytes()),
         (Shape::Bytes, Value::String(text)) => put_bytes_field(out, number, &STANDARD.decode(text).unwrap_or_default()),
         (Shape::Bool, Value::Bool(is)) => put_varint_field(out, number, u64::from(*is)),
-        (Shape::Int32 | Shape::Int64, Value::Number(n)) => put_varint_field(out, number, n.as_i64().unwrap_or(0) as u64),
+        (Shape::Int32 | Shape::Int64, Value::Number(n)) => {
+            put_varint_field(out, number, n.as_i64().unwrap_or(0) as u64)
+        }
         (Shape::Double, Value::Number(n)) => put_double_field(out, number, n.as_f64().unwrap_or(0.0)),
         (Shape::Quantity, Value::String(text)) => nested(&|body| put_bytes_field(body, 1, text.as_bytes())),
         (Shape::Quantity, Value::Number(n)) => nested(&|body| put_bytes_field(body, 1, n.to_string().as_bytes())),
         (Shape::IntOrString, Value::Number(n)) => nested(&|body| int_or_string(0, n.as_i64().unwrap_or(0), "", body)),
         (Shape::IntOrString, Value::String(text)) => nested(&|body| int_or_string(1, 0, text, body)),
         (Shape::Time | Shape::MicroTime, Value::String(text)) => nested(&|body| time(text, body)),
-        (Shape::Duration, Value::String(text)) => nested(&|body| put_varint_field(body, 1, go_duration_nanos(text) as u64)),
+        (Shape::Duration, Value::String(text)) => {
+            nested(&|body| put_varint_field(body, 1, go_duration_nanos(text) as u64))
+        }
         (Shape::FieldsV1 | Shape::Any | Shape::RawExtension, value) => {
             nested(&|body| put_bytes_field(body, 1, value.to_string().as_bytes()));
         }

@@ -16,7 +16,11 @@ fn check(definition: &str, value: Value, bytes: &[u8]) {
 fn single_fields_take_their_wire_form() {
     let meta = "io.k8s.apimachinery.pkg.apis.meta.v1.";
     // Time: seconds and nanoseconds; the zero time is an empty message and no JSON.
-    check(&format!("{meta}GroupVersionForDiscovery"), json!({"groupVersion": "a", "version": "b"}), b"\x0a\x01a\x12\x01b");
+    check(
+        &format!("{meta}GroupVersionForDiscovery"),
+        json!({"groupVersion": "a", "version": "b"}),
+        b"\x0a\x01a\x12\x01b",
+    );
     // IntOrString: type, number, string, all written.
     check("io.k8s.api.core.v1.TCPSocketAction", json!({"port": 80}), b"\x0a\x06\x08\x00\x10\x50\x1a\x00\x12\x00");
     check("io.k8s.api.core.v1.TCPSocketAction", json!({"port": "a"}), b"\x0a\x07\x08\x01\x10\x00\x1a\x01a\x12\x00");
@@ -27,11 +31,7 @@ fn single_fields_take_their_wire_form() {
         b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01\x12\x00",
     );
     // Inline structs are messages of their own.
-    check(
-        "io.k8s.api.core.v1.Volume",
-        json!({"name": "v", "emptyDir": {}}),
-        b"\x0a\x01v\x12\x04\x12\x02\x0a\x00",
-    );
+    check("io.k8s.api.core.v1.Volume", json!({"name": "v", "emptyDir": {}}), b"\x0a\x01v\x12\x04\x12\x02\x0a\x00");
     // ExtraValue: a list in JSON, a message in protobuf.
     check(
         "io.k8s.api.authentication.v1.UserInfo",

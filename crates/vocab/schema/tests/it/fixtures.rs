@@ -18,7 +18,8 @@ fn decoded(name: &str) -> (proto::TypeMeta, Value, Vec<u8>) {
 }
 
 fn names() -> Vec<String> {
-    let mut names: Vec<String> = fs::read_dir(path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
+    let mut names: Vec<String> =
+        fs::read_dir(path("")).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
     names.retain(|name| name.ends_with(".pb"));
     names.sort();
     assert!(names.len() > 20, "{names:?}");

@@ -47,8 +47,12 @@ impl Dice {
             Shape::FieldsV1 => json!({"f:metadata": {"f:labels": {}}}),
             Shape::RawExtension => json!({"apiVersion": "v1", "kind": "Thing", "n": [1, null]}),
             Shape::Any => [json!(1), json!("x"), json!([true]), json!({"a": 1})][self.roll(4) as usize].clone(),
-            Shape::SchemaOrArray => [json!({"type": "string"}), json!([{"type": "string"}, {"format": "int32"}])][self.roll(2) as usize].clone(),
-            Shape::SchemaOrBool => [json!({"type": "string"}), json!(true), json!(false)][self.roll(3) as usize].clone(),
+            Shape::SchemaOrArray => [json!({"type": "string"}), json!([{"type": "string"}, {"format": "int32"}])]
+                [self.roll(2) as usize]
+                .clone(),
+            Shape::SchemaOrBool => {
+                [json!({"type": "string"}), json!(true), json!(false)][self.roll(3) as usize].clone()
+            }
             Shape::SchemaOrStrings => [json!({"type": "string"}), json!(["a", "b"])][self.roll(2) as usize].clone(),
             Shape::List(_) | Shape::Wrapped(_) if deep => Value::Array(Vec::new()),
             Shape::Map(_) | Shape::Object(_) if deep => Value::Object(Map::new()),
@@ -175,13 +179,13 @@ fn a_strategic_patch_of_itself_changes_nothing_and_patching_twice_is_patching_on
         strategic(ty, &mut same, &value)?;
         prop_assert_eq!(&same, &value);
         let name = ty.definition().name.to_string();
-        if let Some((last_name, mut once)) = last.replace((name.clone(), value.clone())) {
-            if last_name == name {
-                strategic(ty, &mut once, &value)?;
-                let mut twice = once.clone();
-                strategic(ty, &mut twice, &value)?;
-                prop_assert_eq!(twice, once);
-            }
+        if let Some((last_name, mut once)) = last.replace((name.clone(), value.clone()))
+            && last_name == name
+        {
+            strategic(ty, &mut once, &value)?;
+            let mut twice = once.clone();
+            strategic(ty, &mut twice, &value)?;
+            prop_assert_eq!(twice, once);
         }
         Ok(())
     });
@@ -210,7 +214,12 @@ fn unique_merge_keys(table: &Table, shape: &Shape, value: &mut Value, next: &mut
                         }),
                         None => {
                             let mut seen: Vec<Value> = Vec::new();
-                            items.retain(|item| !seen.contains(item) && { seen.push(item.clone()); true });
+                            items.retain(|item| {
+                                !seen.contains(item) && {
+                                    seen.push(item.clone());
+                                    true
+                                }
+                            });
                         }
                     }
                 }
@@ -220,7 +229,9 @@ fn unique_merge_keys(table: &Table, shape: &Shape, value: &mut Value, next: &mut
         (Shape::List(inner) | Shape::Wrapped(inner), Value::Array(items)) => {
             items.iter_mut().for_each(|item| unique_merge_keys(table, inner, item, next));
         }
-        (Shape::Map(inner), Value::Object(map)) => map.values_mut().for_each(|item| unique_merge_keys(table, inner, item, next)),
+        (Shape::Map(inner), Value::Object(map)) => {
+            map.values_mut().for_each(|item| unique_merge_keys(table, inner, item, next))
+        }
         _ => {}
     }
 }
