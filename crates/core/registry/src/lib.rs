@@ -18,17 +18,31 @@
 
 #![allow(clippy::result_large_err, reason = "Status is the API's one error; a refused request is not a hot path")]
 
+mod admit;
 pub mod authorize;
+mod body;
 mod call;
+mod decide;
+mod delete;
 mod field;
+mod meta;
 mod names;
 mod rbac;
+mod read;
+mod select;
+pub mod strategy;
+mod subresource;
+mod validate;
 mod value;
 mod view;
+mod write;
 
 
 pub use authorize::{Attributes, Denied, authorize};
 pub use call::{
     Call, Commit, Config, Decision, Durability, Entropy, PortRange, Question, Reply, ServiceCidr, TokenClaims, Write,
 };
+pub use decide::{decide, resume};
+pub use read::{at_revision, get, list, present};
+pub use select::{Selection, selection};
 pub use view::{MapView, View, key, prefix};

@@ -4,7 +4,7 @@
 
 /// How the name of an object is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NameRule {
+pub(crate) enum NameRule {
     /// A lowercase RFC 1123 subdomain.
     Subdomain,
     /// A lowercase RFC 1123 label.
