@@ -141,7 +141,8 @@ def shape(typ, protos, label):
     if typ in SPECIAL:
         return SPECIAL[typ]
     inner = protos.get(typ, {})
-    if len(inner) == 1 and inner.get(1, ("",))[0] == "items" and inner[1][1] == "repeated" and not typ.endswith("List"):
+    # DownwardAPIProjection looks like a wrapped list in protobuf, but is an object with `items` in JSON.
+    if not typ.endswith(".DownwardAPIProjection") and len(inner) == 1 and inner.get(1, ("",))[0] == "items" and inner[1][1] == "repeated" and not typ.endswith("List"):
         return "(" + shape(inner[1][2], protos, None)
     return "@" + typ
 
