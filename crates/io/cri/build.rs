@@ -19,7 +19,9 @@ fn main() {
     for option in ["panic=abort", "opt-level=s", "strip=symbols", "relocation-model=static"] {
         rustc.args(["-C", option]);
     }
-    for argument in ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,noseparate-code"] {
+    for argument in
+        ["-nostdlib", "-nostartfiles", "-static", "-no-pie", "-Wl,--build-id=none", "-Wl,-z,noseparate-code"]
+    {
         rustc.arg("-C").arg(format!("link-arg={argument}"));
     }
     rustc.arg("-o").arg(&program).arg(&source);

@@ -53,10 +53,12 @@ impl Resolver {
         for line in text.lines() {
             let mut words = line.split_whitespace();
             match words.next() {
-                Some("nameserver") => resolver.servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok())),
+                Some("nameserver") => {
+                    resolver.servers.extend(words.next().and_then(|word| word.parse::<IpAddr>().ok()))
+                }
                 Some("search") => resolver.search = words.map(str::to_owned).collect(),
                 Some("options") => {
-                    let ndots = words.filter_map(|word| word.strip_prefix("ndots:")?.parse().ok()).last();
+                    let ndots = words.rev().find_map(|word| word.strip_prefix("ndots:")?.parse().ok());
                     resolver.ndots = ndots.unwrap_or(resolver.ndots);
                 }
                 _ => {}
@@ -78,7 +80,8 @@ impl Resolver {
 }
 
 fn ask(server: IpAddr, name: &str) -> io::Result<Vec<IpAddr>> {
-    let local: IpAddr = if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
+    let local: IpAddr =
+        if server.is_ipv4() { Ipv4Addr::UNSPECIFIED.into() } else { std::net::Ipv6Addr::UNSPECIFIED.into() };
     let socket = UdpSocket::bind((local, 0))?;
     socket.connect((server, 53))?;
     socket.set_read_timeout(Some(ANSWER_WITHIN))?;

@@ -73,7 +73,8 @@ pub(crate) fn get(url: &str) -> io::Result<Vec<u8>> {
     write!(stream, "GET /{path} HTTP/1.0\r\nHost: {authority}\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer)?;
-    let head = answer.windows(4).position(|part| part == b"\r\n\r\n").ok_or_else(|| io::Error::other("no HTTP answer"))?;
+    let head =
+        answer.windows(4).position(|part| part == b"\r\n\r\n").ok_or_else(|| io::Error::other("no HTTP answer"))?;
     let status = String::from_utf8_lossy(answer.get(9..12).unwrap_or_default()).parse().unwrap_or(0_u16);
     let body = answer.split_off(head + 4);
     if (200..400).contains(&status) {

@@ -33,9 +33,9 @@ fn main() -> ExitCode {
         "sleep" => number(rest).and_then(sleep),
         "exit" => return exit(rest),
         "get" => argument(rest).and_then(|url| http::get(url)).and_then(|body| io::stdout().write_all(&body)),
-        "lookup" => argument(rest).and_then(|name| dns::lookup(name)).and_then(|found| {
-            found.iter().try_for_each(|address| writeln!(io::stdout(), "{address}"))
-        }),
+        "lookup" => argument(rest)
+            .and_then(|name| dns::lookup(name))
+            .and_then(|found| found.iter().try_for_each(|address| writeln!(io::stdout(), "{address}"))),
         "alloc" => number(rest).and_then(allocate),
         "tick" => tick(),
         "spin" => spin(),

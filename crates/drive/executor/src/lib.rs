@@ -1,1 +1,3 @@
 //! drive/executor: see ../shared design.
+
+pub mod runtime;

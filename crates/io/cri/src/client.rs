@@ -87,11 +87,7 @@ impl CriClient {
 /// [`CriError::BadEndpoint`].
 pub fn socket_path(endpoint: &str) -> Result<PathBuf> {
     let path = Path::new(endpoint.strip_prefix("unix://").unwrap_or(endpoint));
-    if path.is_absolute() {
-        Ok(path.to_owned())
-    } else {
-        Err(CriError::BadEndpoint { endpoint: endpoint.to_owned() })
-    }
+    if path.is_absolute() { Ok(path.to_owned()) } else { Err(CriError::BadEndpoint { endpoint: endpoint.to_owned() }) }
 }
 
 /// A request that both ends give up after `limit`: the runtime through `grpc-timeout`, tonic's channel here.
@@ -148,9 +144,8 @@ impl Cri for CriClient {
     fn update_runtime_config<'a>(&'a self, pod_cidr: &'a str) -> CriFuture<'a, ()> {
         let mut rpc = self.runtime.clone();
         let network_config = Some(pb::NetworkConfig { pod_cidr: pod_cidr.to_owned() });
-        let request = self.short(pb::UpdateRuntimeConfigRequest {
-            runtime_config: Some(pb::RuntimeConfig { network_config }),
-        });
+        let request =
+            self.short(pb::UpdateRuntimeConfigRequest { runtime_config: Some(pb::RuntimeConfig { network_config }) });
         Box::pin(async move {
             answer("UpdateRuntimeConfig", rpc.update_runtime_config(request)).await?;
             Ok(())
@@ -178,8 +173,7 @@ impl Cri for CriClient {
 
     fn pod_sandbox_status<'a>(&'a self, sandbox: &'a str) -> CriFuture<'a, pb::PodSandboxStatus> {
         let mut rpc = self.runtime.clone();
-        let request =
-            self.short(pb::PodSandboxStatusRequest { pod_sandbox_id: sandbox.to_owned(), verbose: false });
+        let request = self.short(pb::PodSandboxStatusRequest { pod_sandbox_id: sandbox.to_owned(), verbose: false });
         Box::pin(async move {
             let response = answer("PodSandboxStatus", rpc.pod_sandbox_status(request)).await?;
             response.status.ok_or_else(|| missing("PodSandboxStatus", "status"))
@@ -204,7 +198,9 @@ impl Cri for CriClient {
             config: Some(config),
             sandbox_config: Some(sandbox_config),
         });
-        Box::pin(async move { Ok(answer("CreateContainer", rpc.create_container(request)).await?.container_id) })
+        Box::pin(
+            async move { Ok(answer("CreateContainer", Box::pin(rpc.create_container(request))).await?.container_id) },
+        )
     }
 
     fn start_container<'a>(&'a self, container: &'a str) -> CriFuture<'a, ()> {
@@ -234,8 +230,7 @@ impl Cri for CriClient {
 
     fn container_status<'a>(&'a self, container: &'a str) -> CriFuture<'a, pb::ContainerStatus> {
         let mut rpc = self.runtime.clone();
-        let request =
-            self.short(pb::ContainerStatusRequest { container_id: container.to_owned(), verbose: false });
+        let request = self.short(pb::ContainerStatusRequest { container_id: container.to_owned(), verbose: false });
         Box::pin(async move {
             let response = answer("ContainerStatus", rpc.container_status(request)).await?;
             response.status.ok_or_else(|| missing("ContainerStatus", "status"))
@@ -253,9 +248,9 @@ impl Cri for CriClient {
             linux: Some(resources),
             ..Default::default()
         });
-        Box::pin(async move {
-            answer("UpdateContainerResources", rpc.update_container_resources(request)).await.map(drop)
-        })
+        Box::pin(
+            async move { answer("UpdateContainerResources", rpc.update_container_resources(request)).await.map(drop) },
+        )
     }
 
     fn reopen_container_log<'a>(&'a self, container: &'a str) -> CriFuture<'a, ()> {
@@ -309,10 +304,7 @@ impl Cri for CriClient {
         })
     }
 
-    fn list_container_stats(
-        &self,
-        filter: Option<pb::ContainerStatsFilter>,
-    ) -> CriFuture<'_, Vec<pb::ContainerStats>> {
+    fn list_container_stats(&self, filter: Option<pb::ContainerStatsFilter>) -> CriFuture<'_, Vec<pb::ContainerStats>> {
         let mut rpc = self.runtime.clone();
         let request = self.short(pb::ListContainerStatsRequest { filter });
         Box::pin(async move { Ok(answer("ListContainerStats", rpc.list_container_stats(request)).await?.stats) })
@@ -337,9 +329,8 @@ impl Cri for CriClient {
         sandbox_config: Option<pb::PodSandboxConfig>,
     ) -> CriFuture<'a, String> {
         let mut rpc = self.images.clone();
-        let request =
-            Request::new(pb::PullImageRequest { image: Some(image_spec(image)), auth, sandbox_config });
-        Box::pin(async move { Ok(answer("PullImage", rpc.pull_image(request)).await?.image_ref) })
+        let request = Request::new(pb::PullImageRequest { image: Some(image_spec(image)), auth, sandbox_config });
+        Box::pin(async move { Ok(answer("PullImage", Box::pin(rpc.pull_image(request))).await?.image_ref) })
     }
 
     fn remove_image<'a>(&'a self, image: &'a str) -> CriFuture<'a, ()> {

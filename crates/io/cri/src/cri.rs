@@ -84,10 +84,7 @@ pub trait Cri: Send + Sync {
     /// Measures one container.
     fn container_stats<'a>(&'a self, container: &'a str) -> CriFuture<'a, pb::ContainerStats>;
     /// Measures containers.
-    fn list_container_stats(
-        &self,
-        filter: Option<pb::ContainerStatsFilter>,
-    ) -> CriFuture<'_, Vec<pb::ContainerStats>>;
+    fn list_container_stats(&self, filter: Option<pb::ContainerStatsFilter>) -> CriFuture<'_, Vec<pb::ContainerStats>>;
 
     /// Finds an image by reference or id; `None` when it is not here.
     fn image_status<'a>(&'a self, image: &'a str) -> CriFuture<'a, Option<pb::Image>>;

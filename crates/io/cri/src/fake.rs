@@ -274,15 +274,13 @@ fn image_id(reference: &str) -> String {
 }
 
 fn image(reference: &str) -> pb::Image {
-    pb::Image {
-        id: image_id(reference),
-        repo_tags: vec![reference.to_owned()],
-        size: 1 << 20,
-        ..Default::default()
-    }
+    pb::Image { id: image_id(reference), repo_tags: vec![reference.to_owned()], size: 1 << 20, ..Default::default() }
 }
 
-fn labels_match(labels: &std::collections::HashMap<String, String>, wanted: &std::collections::HashMap<String, String>) -> bool {
+fn labels_match(
+    labels: &std::collections::HashMap<String, String>,
+    wanted: &std::collections::HashMap<String, String>,
+) -> bool {
     wanted.iter().all(|(key, value)| labels.get(key) == Some(value))
 }
 
@@ -301,7 +299,7 @@ impl Cri for FakeCri {
     fn status(&self) -> CriFuture<'_, pb::RuntimeStatus> {
         let ready = |name: &str| pb::RuntimeCondition { r#type: name.to_owned(), status: true, ..Default::default() };
         let conditions = vec![ready("RuntimeReady"), ready("NetworkReady")];
-        self.read("Status", |_| Ok(pb::RuntimeStatus { conditions, ..Default::default() }))
+        self.read("Status", |_| Ok(pb::RuntimeStatus { conditions }))
     }
 
     fn update_runtime_config<'a>(&'a self, pod_cidr: &'a str) -> CriFuture<'a, ()> {
@@ -311,9 +309,10 @@ impl Cri for FakeCri {
     fn run_pod_sandbox<'a>(&'a self, config: pb::PodSandboxConfig, handler: &'a str) -> CriFuture<'a, String> {
         let name = config.metadata.as_ref().map(|metadata| metadata.name.clone()).unwrap_or_default();
         self.call("RunPodSandbox", name, move |state| {
-            let same = state.sandboxes.values().any(|other| {
-                other.metadata == config.metadata && other.state() == PodSandboxState::SandboxReady
-            });
+            let same = state
+                .sandboxes
+                .values()
+                .any(|other| other.metadata == config.metadata && other.state() == PodSandboxState::SandboxReady);
             if same {
                 return Err(rpc("RunPodSandbox", Code::Unknown, "failed to reserve sandbox name: name is reserved"));
             }
@@ -494,7 +493,12 @@ impl Cri for FakeCri {
         self.call("ReopenContainerLog", container, |state| state.found("ReopenContainerLog", container).map(drop))
     }
 
-    fn exec_sync<'a>(&'a self, container: &'a str, command: &[String], _timeout: Duration) -> CriFuture<'a, ExecOutput> {
+    fn exec_sync<'a>(
+        &'a self,
+        container: &'a str,
+        command: &[String],
+        _timeout: Duration,
+    ) -> CriFuture<'a, ExecOutput> {
         let command = command.to_vec();
         Box::pin(async move {
             // The test's answer runs without the lock, so that it may look at the fake.
@@ -534,10 +538,7 @@ impl Cri for FakeCri {
         })
     }
 
-    fn list_container_stats(
-        &self,
-        filter: Option<pb::ContainerStatsFilter>,
-    ) -> CriFuture<'_, Vec<pb::ContainerStats>> {
+    fn list_container_stats(&self, filter: Option<pb::ContainerStatsFilter>) -> CriFuture<'_, Vec<pb::ContainerStats>> {
         let filter = filter.unwrap_or_default();
         self.read("ListContainerStats", move |state| {
             let wanted = |found: &&FakeContainer| {

@@ -80,7 +80,13 @@ pub fn references(archive: impl Read) -> Result<Vec<ArchivedImage>, ArchiveError
     let images = match (index, docker) {
         (Some(index), docker) => {
             let named = from_index(&index)?;
-            if named.is_empty() && let Some(docker) = docker { from_docker(&docker)? } else { named }
+            if named.is_empty()
+                && let Some(docker) = docker
+            {
+                from_docker(&docker)?
+            } else {
+                named
+            }
         }
         (None, Some(docker)) => from_docker(&docker)?,
         (None, None) => return Err(ArchiveError::NotAnImage),
@@ -133,9 +139,11 @@ mod tests {
             builder.append_data(&mut header, path, text.as_bytes()).unwrap();
         }
         let text = match references(builder.into_inner().unwrap().as_slice()) {
-            Ok(images) => {
-                images.iter().map(|image| format!("{} {}", image.reference, image.digest)).collect::<Vec<_>>().join("\n")
-            }
+            Ok(images) => images
+                .iter()
+                .map(|image| format!("{} {}", image.reference, image.digest))
+                .collect::<Vec<_>>()
+                .join("\n"),
             Err(error) => error.to_string(),
         };
         expected.assert_eq(&text);
@@ -145,7 +153,8 @@ mod tests {
     fn names_come_from_every_usual_place() {
         let containerd = r#"{"manifests":[{"digest":"sha256:aa","annotations":{"io.containerd.image.name":"docker.io/library/a:1","org.opencontainers.image.ref.name":"1"}}]}"#;
         check(&[("oci-layout", "{}"), ("index.json", containerd)], expect!["docker.io/library/a:1 sha256:aa"]);
-        let skopeo = r#"{"manifests":[{"digest":"sha256:bb","annotations":{"org.opencontainers.image.ref.name":"b:2"}}]}"#;
+        let skopeo =
+            r#"{"manifests":[{"digest":"sha256:bb","annotations":{"org.opencontainers.image.ref.name":"b:2"}}]}"#;
         check(&[("./index.json", skopeo)], expect!["b:2 sha256:bb"]);
         let docker = r#"[{"Config":"cc.json","RepoTags":["c:3","c:latest"],"Layers":[]}]"#;
         check(&[("manifest.json", docker)], expect![["c:3 cc.json\nc:latest cc.json"]]);

@@ -76,10 +76,8 @@ pub struct PackError {
 pub fn pack(image: &ImageSpec) -> Result<Vec<u8>, PackError> {
     let layers = image.layers.iter().map(|entries| tar_bytes(entries)).collect::<Result<Vec<_>, _>>()?;
     let mut blobs = BTreeMap::new();
-    let layer_descriptors: Vec<_> = layers
-        .into_iter()
-        .map(|layer| add_blob(&mut blobs, "application/vnd.oci.image.layer.v1.tar", layer))
-        .collect();
+    let layer_descriptors: Vec<_> =
+        layers.into_iter().map(|layer| add_blob(&mut blobs, "application/vnd.oci.image.layer.v1.tar", layer)).collect();
     let config = config_json(&image.config, &layer_descriptors);
     let config = add_blob(&mut blobs, "application/vnd.oci.image.config.v1+json", config);
     let manifest = json!({

@@ -18,11 +18,7 @@ pub const PROGRAM: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/pause"));
 pub fn archive() -> Result<Vec<u8>, PackError> {
     pack(&ImageSpec {
         references: vec![REFERENCE.to_owned()],
-        layers: vec![vec![Entry {
-            path: "pause".to_owned(),
-            mode: 0o755,
-            content: Content::File(PROGRAM.to_vec()),
-        }]],
+        layers: vec![vec![Entry { path: "pause".to_owned(), mode: 0o755, content: Content::File(PROGRAM.to_vec()) }]],
         config: ImageConfig { entrypoint: vec!["/pause".to_owned()], ..ImageConfig::default() },
     })
 }
