@@ -20,3 +20,4 @@ pub mod allocator;
 pub mod ids;
 pub mod link;
 pub mod master;
+pub mod wire;
