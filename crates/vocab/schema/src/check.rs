@@ -178,7 +178,7 @@ fn time_error(text: &str) -> Option<String> {
     let layout = "2006-01-02T15:04:05Z07:00";
     let (rest, element) = match text.as_bytes() {
         [a, b, c, d, rest @ ..] if [a, b, c, d].iter().all(|c| c.is_ascii_digit()) => match rest {
-            [b'-', ..] => (&text[10.min(text.len())..], "T"),
+            [b'-', ..] => (text.get(10..).unwrap_or_default(), "T"),
             _ => (&text[4..], "-"),
         },
         _ => (text, "2006"),

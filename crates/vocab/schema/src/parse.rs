@@ -29,7 +29,7 @@ pub enum ParseError {
 }
 
 /// Bound on nesting, far above any real object and far below what exhausts a thread's stack.
-const DEPTH_MAX: usize = 256;
+const DEPTH_MAX: usize = 128;
 /// As many reports as upstream's decoder keeps.
 const REPORTS_MAX: usize = 100;
 
@@ -37,7 +37,7 @@ const REPORTS_MAX: usize = 100;
 ///
 /// # Errors
 ///
-/// [`ParseError::Json`] on a syntax error, invalid UTF-8 or more than 256 levels of nesting.
+/// [`ParseError::Json`] on a syntax error, invalid UTF-8 or more than 128 levels of nesting.
 pub fn parse_json(bytes: &[u8]) -> Result<Parsed, ParseError> {
     let mut parser = Parser { bytes, at: 0, path: String::new(), duplicates: Vec::new() };
     let value = parser.value(0)?;
@@ -306,7 +306,9 @@ fn unescape_lossy(text: &str) -> String {
         let len = if rest.as_bytes().get(1) == Some(&b'u') { 6 } else { 2 };
         // A pair of surrogates is one escape of twelve bytes.
         let decoded = [12, len].into_iter().find_map(|len| {
-            let escape = rest.get(..len).filter(|escape| len != 12 || escape[6..].starts_with("\\u"))?;
+            let escape = rest
+                .get(..len)
+                .filter(|escape| len != 12 || escape.get(6..).is_some_and(|next| next.starts_with("\\u")))?;
             serde_json::from_str::<String>(&format!("\"{escape}\"")).ok().map(|text| (text, len))
         });
         let (text, len) = decoded.unwrap_or(("\u{fffd}".to_owned(), len));
@@ -336,6 +338,8 @@ mod tests {
             assert_eq!(parse_json(text.as_bytes()).unwrap().value, value, "{text}");
         }
         assert_eq!(parse_json(br#""a\ud800b""#).unwrap().value, json!("a\u{fffd}b"));
+        let text = "\"\\nabc\u{e9}\u{e9}\u{e9}\u{e9}\\ud83d\\ude00\\udc00\"";
+        assert_eq!(parse_json(text.as_bytes()).unwrap().value, json!("\nabc\u{e9}\u{e9}\u{e9}\u{e9}\u{1f600}\u{fffd}"));
     }
 
     #[test]

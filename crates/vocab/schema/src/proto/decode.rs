@@ -48,8 +48,12 @@ pub enum DecodeError {
     Json(String),
 }
 
-/// Bound on nesting, as in JSON (`parse.rs`).
-const DEPTH_MAX: usize = 256;
+/// Bound on nested messages, far above any real object; with it and the one on JSON (`parse.rs`), decoding an embedded
+/// object stays well within a thread's 2 MiB of stack, in debug builds too (a test goes to both).
+const DEPTH_MAX: usize = 128;
+/// What an envelope within an object counts as: each takes several frames. Real objects nest two (a watch event in
+/// nothing, an object in it).
+const ENVELOPE_DEPTH: usize = 16;
 
 /// Decodes an envelope and the built-in kind in it, `apiVersion` and `kind` filled in.
 ///
@@ -59,6 +63,13 @@ const DEPTH_MAX: usize = 256;
 ///
 /// [`DecodeError`]; `UnknownKind` when the envelope's kind is not built in.
 pub fn decode(bytes: &[u8]) -> Result<(TypeMeta, Value), DecodeError> {
+    envelope(bytes, 0)
+}
+
+fn envelope(bytes: &[u8], depth: usize) -> Result<(TypeMeta, Value), DecodeError> {
+    if depth > DEPTH_MAX {
+        return Err(DecodeError::Depth);
+    }
     let body = bytes.strip_prefix(&MAGIC).ok_or(DecodeError::NoMagic)?;
     let mut meta = TypeMeta::default();
     let mut raw: &[u8] = &[];
@@ -77,7 +88,7 @@ pub fn decode(bytes: &[u8]) -> Result<(TypeMeta, Value), DecodeError> {
     let Some(ty) = definition_of(&meta.api_version, &meta.kind) else {
         return Err(DecodeError::UnknownKind { api_version: meta.api_version, kind: meta.kind });
     };
-    let mut value = decode_message(&ty, raw)?;
+    let mut value = bare(&ty, raw, depth)?;
     if let Value::Object(map) = &mut value {
         map.insert("apiVersion".into(), Value::String(meta.api_version.clone()));
         map.insert("kind".into(), Value::String(meta.kind.clone()));
@@ -91,9 +102,13 @@ pub fn decode(bytes: &[u8]) -> Result<(TypeMeta, Value), DecodeError> {
 ///
 /// [`DecodeError`] about the wire format.
 pub fn decode_message(ty: &Type, bytes: &[u8]) -> Result<Value, DecodeError> {
+    bare(ty, bytes, 0)
+}
+
+fn bare(ty: &Type, bytes: &[u8], depth: usize) -> Result<Value, DecodeError> {
     let decoder = Decoder { table: &ty.table };
     let mut map = Map::new();
-    decoder.message(ty.def, bytes, &mut map, 0)?;
+    decoder.message(ty.def, bytes, &mut map, depth)?;
     let mut value = Value::Object(map);
     canonical::object(&ty.table, ty.def, &mut value);
     Ok(value)
@@ -209,7 +224,7 @@ impl Decoder<'_> {
             (Shape::Time | Shape::MicroTime, Wire::Bytes(bytes)) => time(shape, bytes)?,
             (Shape::Duration, Wire::Bytes(bytes)) => Value::String(go_duration(fields(bytes)?.varint(1) as i64)),
             (Shape::FieldsV1 | Shape::Any | Shape::RawExtension, Wire::Bytes(bytes)) => {
-                self.raw(fields(bytes)?.bytes(1).unwrap_or_default())?
+                self.raw(fields(bytes)?.bytes(1).unwrap_or_default(), depth)?
             }
             (Shape::Wrapped(inner), Wire::Bytes(bytes)) => {
                 let mut items = Vec::new();
@@ -234,12 +249,12 @@ impl Decoder<'_> {
     }
 
     /// Raw JSON, or an envelope of its own where a client embedded an object as protobuf.
-    fn raw(&self, bytes: &[u8]) -> Result<Value, DecodeError> {
+    fn raw(&self, bytes: &[u8], depth: usize) -> Result<Value, DecodeError> {
         if bytes.is_empty() {
             return Ok(Value::Null);
         }
         if bytes.starts_with(&MAGIC) {
-            return Ok(decode(bytes)?.1);
+            return Ok(envelope(bytes, depth + ENVELOPE_DEPTH)?.1);
         }
         crate::parse_json(bytes).map(|parsed| parsed.value).map_err(|err| DecodeError::Json(err.to_string()))
     }

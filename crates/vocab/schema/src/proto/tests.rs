@@ -99,3 +99,41 @@ fn a_schema_nested_past_the_bound_is_an_error() {
     }
     assert_eq!(decode_message(&ty, &encode_message(&ty, &value)).unwrap_err().to_string(), "proto: exceeded max depth");
 }
+
+#[test]
+fn the_deepest_schema_with_the_deepest_default_is_read_within_the_stack() {
+    let ty = definition_named("io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1.JSONSchemaProps").unwrap();
+    let mut inner = json!(1);
+    for _ in 0..128 {
+        inner = json!([inner]);
+    }
+    let mut value = json!({ "default": inner });
+    for _ in 0..128 {
+        value = json!({ "not": value });
+    }
+    assert_eq!(decode_message(&ty, &encode_message(&ty, &value)).unwrap(), value);
+}
+
+#[test]
+fn envelopes_nested_past_the_bound_are_an_error() {
+    let field = |number: u8, body: &[u8]| {
+        let mut out = vec![number << 3 | 2];
+        let mut len = body.len();
+        while len >= 0x80 {
+            out.push((len & 0x7f) as u8 | 0x80);
+            len >>= 7;
+        }
+        out.push(len as u8);
+        out.extend(body);
+        out
+    };
+    let nested = |levels: usize| {
+        let mut bytes = encode_envelope("v1", "WatchEvent", b"");
+        for _ in 0..levels {
+            bytes = encode_envelope("v1", "WatchEvent", &field(2, &field(1, &bytes)));
+        }
+        bytes
+    };
+    assert!(decode(&nested(7)).is_ok());
+    assert_eq!(decode(&nested(5_000)).unwrap_err().to_string(), "proto: exceeded max depth");
+}

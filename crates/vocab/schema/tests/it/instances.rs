@@ -6,7 +6,7 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use serde_json::{Map, Value, json};
 
 /// A small deterministic source of choices.
-struct Dice(u64);
+pub(crate) struct Dice(pub(crate) u64);
 
 impl Dice {
     fn roll(&mut self, sides: u64) -> u64 {
@@ -18,11 +18,14 @@ impl Dice {
         ["a", "web", "x-1", "é", "nginx:1.27", "\"q\"", "a/b"][self.roll(7) as usize].to_owned()
     }
 
-    fn object(&mut self, table: &Table, def: usize, depth: u32) -> Value {
+    /// A random instance of a definition, at most `depth` levels deep.
+    pub(crate) fn object(&mut self, table: &Table, def: usize, depth: u32) -> Value {
         let mut map = Map::new();
         for field in table.fields(def) {
             // A field without a protobuf number does not survive protobuf, but for the two that the envelope carries.
-            if field.number == 0 || self.roll(3) > 0 {
+            // A required time has no zero that k8s-openapi could read.
+            let wanted = field.required && field.shape == Shape::Time;
+            if field.number == 0 || (self.roll(3) > 0 && !wanted) {
                 continue;
             }
             map.insert(field.name.to_string(), self.value(table, &field.shape, depth));
@@ -234,4 +237,56 @@ fn unique_merge_keys(table: &Table, shape: &Shape, value: &mut Value, next: &mut
         }
         _ => {}
     }
+}
+
+/// Puts values of other types in random places.
+fn damage(dice: &mut Dice, value: &mut Value) {
+    if dice.roll(12) == 0 {
+        let others = [
+            json!(null),
+            json!(true),
+            json!(-1),
+            json!(1e300),
+            json!("2026-\u{e9}\u{e9}\u{e9}"),
+            json!([[]]),
+            json!({"$patch": "delete"}),
+        ];
+        *value = others[dice.roll(7) as usize].clone();
+        return;
+    }
+    match value {
+        Value::Object(map) => {
+            map.values_mut().for_each(|inner| damage(dice, inner));
+            if dice.roll(8) == 0 {
+                map.insert(
+                    ["$retainKeys", "$setElementOrder/containers", "nope", "name"][dice.roll(4) as usize].into(),
+                    json!(["a"]),
+                );
+            }
+        }
+        Value::Array(items) => items.iter_mut().for_each(|item| damage(dice, item)),
+        _ => {}
+    }
+}
+
+#[test]
+fn nothing_panics_on_values_of_the_wrong_type() {
+    let mut seed = 0;
+    let mut wrong = 0;
+    for_every_kind(6, 20, |ty, whole| {
+        seed += 1;
+        let mut damaged = whole.clone();
+        damage(&mut Dice(seed), &mut damaged);
+        wrong += check(ty, &damaged).len();
+        let _ = patch::strategic_merge_patch(ty, &mut whole.clone(), &damaged);
+        let _ = patch::strategic_merge_patch(ty, &mut damaged.clone(), &whole);
+        let _ = patch::merge_patch(&mut damaged.clone(), &whole);
+        let _ = proto::encode(ty, &damaged);
+        default(ty, &mut damaged);
+        prune(ty, &mut damaged);
+        canonical(ty, &mut damaged);
+        default(ty, &mut damaged);
+        Ok(())
+    });
+    assert!(wrong > 1_000, "{wrong}");
 }

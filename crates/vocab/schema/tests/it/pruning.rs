@@ -1,11 +1,19 @@
 //! Pruned values and k8s-openapi's types of the same version must hold the same fields, since typed objects are
 //! decoded from what the API server stored.
 
-use km_kinds::Codec;
-use km_kinds::api::apps::v1::Deployment;
-use km_kinds::api::core::v1::{Pod, Service};
+use km_kinds::api::apps::v1::{Deployment, ReplicaSet};
+use km_kinds::api::certificates::v1::CertificateSigningRequest;
+use km_kinds::api::coordination::v1::Lease;
+use km_kinds::api::core::v1::{
+    ConfigMap, Endpoints, Event, Namespace, Node, Pod, ReplicationController, Secret, Service, ServiceAccount,
+};
+use km_kinds::api::discovery::v1::EndpointSlice;
+use km_kinds::api::rbac::v1::{ClusterRole, ClusterRoleBinding, Role, RoleBinding};
+use km_kinds::{Codec, Resource};
 use km_schema::{canonical, definition, prune};
 use serde_json::{Value, json};
+
+use crate::instances::Dice;
 
 fn check<K: Codec>(group: &str, kind: &str, mut value: Value, unknown: &[&str]) {
     let ty = definition(group, "v1", kind).unwrap();
@@ -77,4 +85,57 @@ fn pruned_deployments_and_services_too() {
         }),
         &["spec.ports[0].targetport"],
     );
+}
+
+/// k8s-openapi prints required fields that are empty, where Go leaves some of them out.
+fn drop_empty(value: &mut Value) {
+    match value {
+        Value::Object(map) => {
+            map.values_mut().for_each(drop_empty);
+            map.retain(|_, inner| ![json!([]), json!({}), json!(0), json!("")].contains(inner));
+        }
+        Value::Array(items) => items.iter_mut().for_each(drop_empty),
+        _ => {}
+    }
+}
+
+/// A random instance has every field now and then; k8s-openapi must know them all and drop none.
+fn agree<K: Codec + Resource>() {
+    let ty = definition(K::GROUP, K::VERSION, K::KIND).unwrap();
+    let index = ty.table().defs().iter().position(|def| def.name == ty.definition().name).unwrap();
+    for seed in 0..40 {
+        let mut value = Dice(seed).object(ty.table(), index, 8);
+        value["apiVersion"] = K::API_VERSION.into();
+        value["kind"] = K::KIND.into();
+        canonical(&ty, &mut value);
+        let typed = K::decode(value.to_string().as_bytes()).unwrap();
+        let mut back: Value = serde_json::from_slice(&typed.encode()).unwrap();
+        canonical(&ty, &mut back);
+        drop_empty(&mut back);
+        drop_empty(&mut value);
+        assert_eq!(back, value, "{}", K::KIND);
+    }
+}
+
+#[test]
+fn k8s_openapi_keeps_every_field_that_pruning_keeps() {
+    agree::<Pod>();
+    agree::<Node>();
+    agree::<Namespace>();
+    agree::<ConfigMap>();
+    agree::<Secret>();
+    agree::<Service>();
+    agree::<ServiceAccount>();
+    agree::<Endpoints>();
+    agree::<EndpointSlice>();
+    agree::<Event>();
+    agree::<Lease>();
+    agree::<ReplicationController>();
+    agree::<ReplicaSet>();
+    agree::<Deployment>();
+    agree::<CertificateSigningRequest>();
+    agree::<Role>();
+    agree::<RoleBinding>();
+    agree::<ClusterRole>();
+    agree::<ClusterRoleBinding>();
 }
