@@ -86,6 +86,16 @@ pub struct CgroupRoot {
     hierarchies: Vec<Hierarchy>,
     /// On a "hybrid" machine the v2 hierarchy beside v1's: not used by us, but runc makes the pods' cgroups there too.
     beside: Option<Hierarchy>,
+    parent: ParentPath,
+}
+
+/// How the runtime is told where a pod's cgroup is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ParentPath {
+    /// From the runtime's own cgroup, in each hierarchy.
+    Relative,
+    /// From the root of every hierarchy.
+    Absolute,
 }
 
 impl CgroupRoot {
@@ -100,7 +110,35 @@ impl CgroupRoot {
             let source = io::Error::new(io::ErrorKind::NotFound, "no cgroup hierarchy with cpu or memory is mounted");
             return Err(failed("find", Path::new("/sys/fs/cgroup"), source));
         }
-        Ok(Self { name: name.to_owned(), version, hierarchies, beside })
+        let parent = match version {
+            Version::V1 => ParentPath::Relative,
+            Version::V2 => ParentPath::Absolute,
+        };
+        let name = name.to_owned();
+        Ok(Self { name, version, hierarchies, beside, parent })
+    }
+
+    /// Finds where the cgroup `name` belongs when the runtime is not ours and so runs elsewhere.
+    ///
+    /// One absolute path must then do for all hierarchies: below the executor's cgroup if that is the same in each,
+    /// else below the root.
+    ///
+    /// # Errors
+    /// As for [`Self::locate`].
+    pub fn locate_for_foreign_runtime(name: &str) -> Result<Self, CgroupError> {
+        let mut found = Self::locate(name)?;
+        found.use_absolute_parent();
+        Ok(found)
+    }
+
+    fn use_absolute_parent(&mut self) {
+        self.parent = ParentPath::Absolute;
+        let first = self.hierarchies[0].own.clone();
+        if self.hierarchies.iter().any(|hierarchy| hierarchy.own != first) {
+            for hierarchy in self.hierarchies.iter_mut().chain(&mut self.beside) {
+                hierarchy.own = PathBuf::new();
+            }
+        }
     }
 
     /// Returns which interface the kernel offers.
@@ -139,9 +177,9 @@ impl CgroupRoot {
         }
         self.set_limits(pod, limits)?;
         let relative = Path::new(&self.name).join(pod);
-        let parent = match self.version {
-            Version::V1 => relative,
-            Version::V2 => Path::new("/").join(&self.hierarchies[0].own).join(relative),
+        let parent = match self.parent {
+            ParentPath::Relative => relative,
+            ParentPath::Absolute => Path::new("/").join(&self.hierarchies[0].own).join(relative),
         };
         Ok(parent.display().to_string())
     }
@@ -431,6 +469,23 @@ mod tests {
         let mounts = "34 30 0:30 /box /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n";
         let expected = vec![hierarchy(&[], "/sys/fs/cgroup", "mesos/abc")];
         assert_eq!(parse(mounts, "0::/box/mesos/abc\n"), (Version::V2, expected, None));
+    }
+
+    #[test]
+    fn foreign_runtime_gets_one_path_that_is_right_in_every_hierarchy() {
+        let folders = |memory: &str, cpu: &str| {
+            let mut root = CgroupRoot {
+                name: "km-a".to_owned(),
+                version: Version::V1,
+                hierarchies: vec![hierarchy(&["memory"], "/m", memory), hierarchy(&["cpu"], "/c", cpu)],
+                beside: None,
+                parent: ParentPath::Relative,
+            };
+            root.use_absolute_parent();
+            root.folders()
+        };
+        assert_eq!(folders("mesos/x", "mesos/x"), [Path::new("/m/mesos/x/km-a"), Path::new("/c/mesos/x/km-a")]);
+        assert_eq!(folders("mesos/x", ""), [Path::new("/m/km-a"), Path::new("/c/km-a")]);
     }
 
     #[test]
