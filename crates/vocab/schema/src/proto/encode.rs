@@ -64,7 +64,11 @@ fn message(table: &Table, def: usize, map: &Map<String, Value>, out: &mut Vec<u8
                     for (key, member) in members {
                         let mut entry = Vec::new();
                         put_bytes_field(&mut entry, 1, key.as_bytes());
-                        one(table, inner, 2, member, &mut entry);
+                        // A zero time is null in JSON, an empty message here.
+                        match member {
+                            Value::Null => put_bytes_field(&mut entry, 2, b""),
+                            member => one(table, inner, 2, member, &mut entry),
+                        }
                         put_bytes_field(out, field.number, &entry);
                     }
                 }

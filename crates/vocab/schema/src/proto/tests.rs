@@ -52,6 +52,16 @@ fn zero_values_show_as_go_shows_them() {
 }
 
 #[test]
+fn a_zero_time_in_a_map_is_kept_as_null() {
+    let ty = definition_named("io.k8s.api.policy.v1.PodDisruptionBudgetStatus").unwrap();
+    let mut value = decode_message(&ty, b"").unwrap();
+    value["disruptedPods"] = json!({"a": null});
+    let bytes = encode_message(&ty, &value);
+    assert!(bytes.windows(7).any(|part| part == b"\x12\x05\x0a\x01a\x12\x00"), "{bytes:?}");
+    assert_eq!(decode_message(&ty, &bytes).unwrap(), value);
+}
+
+#[test]
 fn packed_and_unpacked_numbers_are_read() {
     let ty = definition_named("io.k8s.api.core.v1.PodSecurityContext").unwrap();
     let groups = |bytes: &[u8]| decode_message(&ty, bytes).unwrap()["supplementalGroups"].clone();
