@@ -1,0 +1,78 @@
+//! What was acknowledged is there after a restart, however the server ended.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use km_api::Options;
+use km_api::resource::CONFIG_MAPS;
+use serde_json::json;
+
+use crate::child;
+use crate::server::Server;
+
+fn config_map(name: &str) -> String {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_keeps_everything_and_revisions_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path()).await;
+    let made = server.client().create(&CONFIG_MAPS, "default", config_map("kept")).await.unwrap();
+    server.stop().await;
+    let server = Server::start(dir.path()).await;
+    let found = server.client().get(&CONFIG_MAPS, "default", "kept").await.unwrap();
+    assert_eq!(found.bytes(), made.bytes());
+    let next = server.client().create(&CONFIG_MAPS, "default", config_map("next")).await.unwrap();
+    assert!(next.meta().revision() > made.meta().revision());
+    assert!(server.kubectl(&["get", "cm", "kept", "-o", "name"]).await.contains("kept"));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kill_during_writes_keeps_what_was_acknowledged() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut acknowledged: Vec<String> = Vec::new();
+    for round in 0..3u64 {
+        let mut child = child::start(dir.path()).await;
+        let client = network_client(dir.path());
+        let stop = Arc::new(AtomicBool::new(false));
+        let mut writers = Vec::new();
+        for writer in 0..4 {
+            let (client, stop) = (client.clone(), Arc::clone(&stop));
+            writers.push(tokio::spawn(async move {
+                let mut done = Vec::new();
+                while !stop.load(Ordering::Relaxed) {
+                    let name = format!("r{round}-w{writer}-{}", done.len());
+                    match client.create(&CONFIG_MAPS, "default", config_map(&name)).await {
+                        Ok(_) => done.push(name),
+                        Err(_) => break,
+                    }
+                }
+                done
+            }));
+        }
+        tokio::time::sleep(Duration::from_millis(300 + 170 * round)).await;
+        child.kill().await.unwrap();
+        stop.store(true, Ordering::Relaxed);
+        for writer in writers {
+            acknowledged.extend(writer.await.unwrap());
+        }
+    }
+    assert!(!acknowledged.is_empty(), "nothing was written before the kill");
+    let server = Server::start(dir.path()).await;
+    let list = server.client().list(&CONFIG_MAPS, "default", Options::default()).await.unwrap();
+    let names: Vec<&str> = list.items.iter().map(|o| o.meta().name.as_str()).collect();
+    for name in &acknowledged {
+        assert!(names.contains(&name.as_str()), "{name} was acknowledged and is lost");
+    }
+    server.stop().await;
+}
+
+/// Makes a client over the network from the kubeconfig that the child wrote.
+fn network_client(dir: &std::path::Path) -> km_client::Client {
+    let text = std::fs::read_to_string(dir.join("admin.kubeconfig")).unwrap();
+    let config: serde_json::Value = serde_json::from_str(&text).unwrap();
+    km_client::Client::new(Arc::new(crate::server::network(&config)))
+}
