@@ -32,6 +32,7 @@ mod read;
 mod select;
 pub mod strategy;
 mod subresource;
+mod table;
 mod validate;
 mod value;
 mod view;
@@ -45,4 +46,8 @@ pub use call::{
 pub use decide::{decide, resume};
 pub use read::{at_revision, get, list, present};
 pub use select::{Selection, selection};
+pub use table::{Include, table};
 pub use view::{MapView, View, key, prefix};
+
+#[cfg(test)]
+mod tests;

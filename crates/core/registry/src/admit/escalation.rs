@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::admit::Admission;
 use crate::rbac::{Asked, Policy, Rule, quoted, role_key, rules_of, uncovered};
-use crate::value::text;
+use crate::value::{default, text};
 
 /// Checks the rules of a role.
 pub(crate) fn role(admission: &Admission<'_>, role: &mut Value) -> Result<(), Status> {
@@ -22,6 +22,7 @@ pub(crate) fn role(admission: &Admission<'_>, role: &mut Value) -> Result<(), St
 
 /// Checks the rules of the role that a binding refers to.
 pub(crate) fn binding(admission: &Admission<'_>, binding: &mut Value) -> Result<(), Status> {
+    default(binding, "roleRef.apiGroup", CLUSTER_ROLES.group);
     let same = admission.old.is_some_and(|old| {
         old.get("roleRef") == binding.get("roleRef") && old.get("subjects") == binding.get("subjects")
     });
