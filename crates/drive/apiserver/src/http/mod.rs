@@ -8,6 +8,7 @@ mod body;
 mod connect;
 mod discovery;
 mod health;
+mod impersonate;
 mod negotiate;
 mod openapi;
 mod path;
@@ -89,6 +90,7 @@ impl Front {
 
     async fn route(&self, mut request: Request<km_net::Body>) -> Result<Response<km_net::Body>, Status> {
         let identity = self.authenticate(&mut request)?;
+        let identity = impersonate::apply(&self.service, identity, request.headers_mut())?;
         let (head, body) = request.into_parts();
         let asked = Asked {
             identity,

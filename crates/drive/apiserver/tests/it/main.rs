@@ -1,7 +1,10 @@
 //! A real API server on a port of its own, with a store in a temporary folder, and real clients.
 
+mod certificates;
 mod child;
+mod identities;
 mod kubectl;
+mod nodes;
 mod restart;
 mod server;
 mod watches;

@@ -11,6 +11,7 @@ use km_api::identity::SYSTEM_MASTERS;
 use km_apiserver::{ApiServer, ApiServerConfig, ApiServerDeps, Service, Storage, write_kubeconfig};
 use km_base::Timestamp;
 use km_client::Client;
+use km_net::pki::Ca;
 use km_net::{ServeConfig, Shutdown};
 use km_registry::{PortRange, ServiceCidr};
 use tokio::net::TcpListener;
@@ -21,6 +22,8 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 pub(crate) struct Server {
     pub(crate) service: Arc<Service>,
     pub(crate) kubeconfig: PathBuf,
+    pub(crate) ca: Arc<Ca>,
+    pub(crate) url: String,
     shutdown: Shutdown,
     running: tokio::task::JoinHandle<()>,
 }
@@ -50,14 +53,26 @@ impl Server {
         let kubeconfig = dir.join("admin.kubeconfig");
         write_kubeconfig(&kubeconfig, &server.admin_kubeconfig().unwrap()).unwrap();
         let (service, shutdown) = (server.service(), Shutdown::new());
+        let (ca, url) = (server.ca(), server.url());
         let stop = shutdown.clone();
         let running = tokio::spawn(async move { server.run(stop).await.unwrap() });
-        Self { service, kubeconfig, shutdown, running }
+        Self { service, kubeconfig, ca, url, shutdown, running }
     }
 
     /// Returns an administrator's client in this process.
     pub(crate) fn client(&self) -> Client {
         Client::new(self.service.in_process(Identity::authenticated("admin", &[SYSTEM_MASTERS])))
+    }
+
+    /// Returns a client over the network: with a token, or anonymous.
+    pub(crate) fn network(&self, token: Option<&str>) -> Client {
+        let endpoint = km_client::Endpoint {
+            url: self.url.clone(),
+            ca_pem: self.ca.certificate_pem().to_owned(),
+            certificate: None,
+            token: token.map(str::to_owned),
+        };
+        Client::new(Arc::new(km_client::NetworkBackend::new(&endpoint).unwrap()))
     }
 
     pub(crate) async fn stop(self) {
