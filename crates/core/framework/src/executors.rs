@@ -1,7 +1,9 @@
 //! The executor of an agent: its ExecutorInfo, made once and echoed exactly while it runs.
 
 use bytes::Bytes;
-use km_mesos::{AgentId, CommandInfo, DurationInfo, ExecutorId, ExecutorInfo, FrameworkId, Resource, command_info, executor_info};
+use km_mesos::{
+    AgentId, CommandInfo, DurationInfo, ExecutorId, ExecutorInfo, FrameworkId, Resource, command_info, executor_info,
+};
 use km_podwire::ExecutorData;
 
 use crate::Config;

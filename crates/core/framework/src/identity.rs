@@ -32,10 +32,7 @@ pub(crate) fn parse(object: &Object) -> Stored {
     let value = object.to_value();
     let data = |key: &str| value.get("data").and_then(|d| d.get(key)).and_then(Value::as_str).unwrap_or_default();
     Stored {
-        identity: Identity {
-            framework_id: data("frameworkId").to_owned(),
-            epoch: data("epoch").parse().unwrap_or(0),
-        },
+        identity: Identity { framework_id: data("frameworkId").to_owned(), epoch: data("epoch").parse().unwrap_or(0) },
         resource_version: object.meta().resource_version.clone(),
     }
 }

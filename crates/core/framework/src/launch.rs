@@ -35,8 +35,7 @@ impl Framework {
     }
 
     /// Prepares an executor and asks for its token; tells whether that could be done.
-    fn start_executor(
-        &mut self, now: Timestamp, plan: &LaunchPlan, entropy: &[u8; 32], out: &mut Vec<Action>) -> bool {
+    fn start_executor(&mut self, now: Timestamp, plan: &LaunchPlan, entropy: &[u8; 32], out: &mut Vec<Action>) -> bool {
         let Some((resources, kubelet_port)) = plan.executor.clone() else { return false };
         let Some(identity) = self.identity.clone() else { return false };
         let pod_cidr = self.nodes.get(&plan.node).and_then(|n| n.spec.as_ref()?.pod_cidr.clone());

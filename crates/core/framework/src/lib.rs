@@ -19,7 +19,7 @@
 //! **Invariant:** a running task without its pod is killed.
 //!
 //! Deliberately absent: placement (`core/scheduler`), executors' work, inverse offers, reservations and
-//! volumes, offer constraints, evictions by anything but a lost agent.
+//! volumes, offer constraints; taints and evictions (`core/controllers`).
 
 mod attempt;
 mod demand;
@@ -111,8 +111,8 @@ pub struct Config {
     pub lease_interval: Duration,
     /// How long an update waits for the informer before it is acknowledged all the same.
     pub ack_timeout: Duration,
-    /// How long pods of a lost agent stay, where their toleration does not say.
-    pub eviction_after: Duration,
+    /// How long an agent is missing before deleted pods there are let go without it; its Node goes after twice that.
+    pub release_after: Duration,
 }
 
 /// What the framework is told.

@@ -1,4 +1,5 @@
-//! Nodes from agents: created, kept ready while no executor reports, tainted when the agent is missing.
+//! Nodes from agents: created, kept ready while no executor reports, Unknown when the agent is missing.
+//! Taints and evictions follow from that condition and are the controllers'.
 //!
 //! A Node is named by its agent's hostname and outlives the agent's ID. Capacity is the agent's total without
 //! foreign reservations, allocatable the same without the executor's share: never what is offered just now.
@@ -6,11 +7,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use km_api::node::{TAINT_UNREACHABLE, ready_condition, toleration_seconds};
+use km_api::node::ready_condition;
 use km_api::resource::{LEASES, NODES};
 use km_api::{ContentType, Quantity, Request, Status, Verb, pod};
 use km_base::Timestamp;
-use km_kinds::api::core::v1::{Node, Taint};
+use km_kinds::api::core::v1::Node;
 use km_mesos::master::response::{GetAgents, GetExecutors, get_agents};
 use km_mesos::resources::{Milli, Resources};
 use km_mesos::value::Type as ValueType;
@@ -78,7 +79,7 @@ impl Framework {
         if first || new {
             self.reconcile(out);
         }
-        self.evict(now, out);
+        self.release_lost(now, out);
     }
 
     /// Takes in a registered agent; tells whether it was not here before.
@@ -101,7 +102,11 @@ impl Framework {
             active: true,
             total: Resources::from_messages(total).unallocated(),
             attributes: info.attributes.clone(),
-            region: info.domain.as_ref().and_then(|d| d.fault_domain.as_ref()).map(|f| (f.region.name.clone(), f.zone.name.clone())),
+            region: info
+                .domain
+                .as_ref()
+                .and_then(|d| d.fault_domain.as_ref())
+                .map(|f| (f.region.name.clone(), f.zone.name.clone())),
             executor,
         };
         self.agents.insert(id.clone(), agent);
@@ -156,7 +161,13 @@ impl Framework {
     }
 
     /// FAILURE: an executor has ended, or the master has removed an agent.
-    pub(crate) fn failed(&mut self, now: Timestamp, id: &AgentId, executor: Option<&ExecutorId>, out: &mut Vec<Action>) {
+    pub(crate) fn failed(
+        &mut self,
+        now: Timestamp,
+        id: &AgentId,
+        executor: Option<&ExecutorId>,
+        out: &mut Vec<Action>,
+    ) {
         match executor {
             Some(executor_id) => {
                 if self.executor(id).is_some_and(|e| e.info.executor_id == *executor_id) {
@@ -193,15 +204,18 @@ impl Framework {
             }
             // Of agents that GET_AGENTS has not told yet.
             for (id, info) in there {
-                self.agents.insert(id.clone(), Agent {
-                    hostname: String::new(),
-                    ip: String::new(),
-                    active: false,
-                    total: Resources::new(),
-                    attributes: Vec::new(),
-                    region: None,
-                    executor: None,
-                });
+                self.agents.insert(
+                    id.clone(),
+                    Agent {
+                        hostname: String::new(),
+                        ip: String::new(),
+                        active: false,
+                        total: Resources::new(),
+                        attributes: Vec::new(),
+                        region: None,
+                        executor: None,
+                    },
+                );
                 self.echo(&id, info, out);
             }
         } else if !self.executors_known {
@@ -250,7 +264,8 @@ impl Framework {
         if !self.agents_known || !self.nodes_synced {
             return;
         }
-        let Some((id, agent)) = self.agent_of_node(name).and_then(|id| Some((id.clone(), self.agents.get(id)?.clone())))
+        let Some((id, agent)) =
+            self.agent_of_node(name).and_then(|id| Some((id.clone(), self.agents.get(id)?.clone())))
         else {
             return self.sync_lost(now, name, out);
         };
@@ -259,22 +274,17 @@ impl Framework {
             if let Some(request) = self.create_node(now, &id, &agent) {
                 self.api(Purpose::Node(name.to_owned()), request, out);
             } else {
-                out.push(Action::Warn(format!("no pod addresses are left in {} for node {name}", self.config.cluster_cidr)));
+                out.push(Action::Warn(format!(
+                    "no pod addresses are left in {} for node {name}",
+                    self.config.cluster_cidr
+                )));
             }
             return;
         };
         let patch = metadata_patch(&node, &id, &agent);
-        let taints = without_lost(&node);
-        if patch.is_some() || taints.is_some() {
-            let mut body = Map::new();
-            let mut metadata = patch.unwrap_or_default();
-            if let Some(taints) = taints {
-                metadata.insert("resourceVersion".to_owned(), json!(node.metadata.resource_version));
-                body.insert("spec".to_owned(), json!({ "taints": taints }));
-            }
-            body.insert("metadata".to_owned(), Value::Object(metadata));
-            let request = Request::new(Verb::Patch, &NODES, "", name)
-                .body(ContentType::MergePatch, Value::Object(body).to_string());
+        if let Some(metadata) = patch {
+            let body = json!({ "metadata": metadata }).to_string();
+            let request = Request::new(Verb::Patch, &NODES, "", name).body(ContentType::MergePatch, body);
             self.api(Purpose::Node(name.to_owned()), request, out);
         }
         self.sync_status(now, name, &node, &agent, out);
@@ -289,10 +299,18 @@ impl Framework {
             let (capacity, allocatable) = self.amounts(agent);
             let raw = node.status.as_ref().and_then(|s| s.allocatable.as_ref());
             let same = raw.is_some_and(|raw| {
-                allocatable.iter().all(|(n, v)| raw.get(n).and_then(|q| Quantity::parse(&q.0).ok()) == Quantity::parse(v).ok())
+                allocatable
+                    .iter()
+                    .all(|(n, v)| raw.get(n).and_then(|q| Quantity::parse(&q.0).ok()) == Quantity::parse(v).ok())
             });
             if !up || !same {
-                let status = status(now, agent, &capacity, &allocatable, Some((READY_REASON, "True", "Mesos has the agent registered")));
+                let status = status(
+                    now,
+                    agent,
+                    &capacity,
+                    &allocatable,
+                    Some((READY_REASON, "True", "Mesos has the agent registered")),
+                );
                 self.write_status(name, &status, out);
             }
             self.renew_lease(now, name, out);
@@ -314,12 +332,18 @@ impl Framework {
         self.leases.insert(name.to_owned(), now);
         let body = json!({ "spec": { "holderIdentity": self.config.framework_name, "leaseDurationSeconds": LEASE_SECS,
             "renewTime": now.rfc3339_micros() } });
-        let request = Request::new(Verb::Patch, &LEASES, LEASE_NAMESPACE, name)
-            .body(ContentType::MergePatch, body.to_string());
+        let request =
+            Request::new(Verb::Patch, &LEASES, LEASE_NAMESPACE, name).body(ContentType::MergePatch, body.to_string());
         self.api(Purpose::Lease(name.to_owned()), request, out);
     }
 
-    pub(crate) fn lease_written(&mut self, now: Timestamp, name: &str, result: Result<(), Status>, out: &mut Vec<Action>) {
+    pub(crate) fn lease_written(
+        &mut self,
+        now: Timestamp,
+        name: &str,
+        result: Result<(), Status>,
+        out: &mut Vec<Action>,
+    ) {
         if result.is_err_and(|status| status.code == 404) {
             let body = json!({ "apiVersion": "coordination.k8s.io/v1", "kind": "Lease",
                 "metadata": { "name": name, "namespace": LEASE_NAMESPACE },
@@ -332,7 +356,7 @@ impl Framework {
         }
     }
 
-    /// A Node whose agent is missing: Ready=Unknown, the taint that evicts, and in the end deletion.
+    /// A Node whose agent is missing: Ready=Unknown, and in the end deletion.
     fn sync_lost(&mut self, now: Timestamp, name: &str, out: &mut Vec<Action>) {
         let Some(node) = self.nodes.get(name).cloned() else { return };
         let annotations = node.metadata.annotations.as_ref();
@@ -348,36 +372,19 @@ impl Framework {
             let condition = json!({ "conditions": [condition(now, "MesosAgentMissing", "Unknown", "Mesos does not have the agent registered")] });
             self.write_status(name, &condition, out);
         }
-        let taints = node.spec.as_ref().and_then(|s| s.taints.clone()).unwrap_or_default();
-        if !taints.iter().any(|t| t.key == TAINT_UNREACHABLE) {
-            let mut all = taints_json(&taints);
-            for effect in ["NoSchedule", "NoExecute"] {
-                all.push(json!({ "key": TAINT_UNREACHABLE, "effect": effect, "timeAdded": now.rfc3339() }));
-            }
-            let body = json!({ "metadata": { "resourceVersion": node.metadata.resource_version }, "spec": { "taints": all } });
-            let request =
-                Request::new(Verb::Patch, &NODES, "", name).body(ContentType::MergePatch, body.to_string());
-            self.api(Purpose::Node(name.to_owned()), request, out);
-        }
         let empty = !self.pods.values().any(|p| pod::node_name(p) == Some(name));
-        if empty && now >= since + self.config.eviction_after * 2 {
+        if empty && now >= since + self.config.release_after * 2 {
             self.api(Purpose::Node(name.to_owned()), Request::new(Verb::Delete, &NODES, "", name), out);
         }
     }
 
-    /// Deletes the pods of missing agents once their toleration is over.
-    fn evict(&mut self, now: Timestamp, out: &mut Vec<Action>) {
-        let taint = Taint { key: TAINT_UNREACHABLE.to_owned(), effect: "NoExecute".to_owned(), ..Taint::default() };
+    /// Deletes for good what others asked to delete on an agent that has been missing for long: the controllers
+    /// evict what does not tolerate that, and no executor is there to finish it.
+    fn release_lost(&mut self, now: Timestamp, out: &mut Vec<Action>) {
         let mut due = Vec::new();
-        for (uid, pod) in &self.pods {
-            let Some(since) = pod::node_name(pod).and_then(|node| self.lost.get(node)) else { continue };
-            let stays = match toleration_seconds(pod, &taint) {
-                // No toleration: the admission default of stock API servers (300 s) is ours too.
-                Some(0) => self.config.eviction_after,
-                Some(secs) => std::time::Duration::from_secs(secs.unsigned_abs()),
-                None => continue,
-            };
-            if now >= *since + stays {
+        for (uid, pod) in self.pods.iter().filter(|(_, p)| p.metadata.deletion_timestamp.is_some()) {
+            let since = pod::node_name(pod).and_then(|node| self.lost.get(node));
+            if since.is_some_and(|since| now >= *since + self.config.release_after) {
                 due.push((uid.clone(), crate::pods::key_of(pod)));
             }
         }
@@ -534,29 +541,6 @@ fn metadata_patch(node: &Node, id: &AgentId, agent: &Agent) -> Option<Map<String
     patch.insert("labels".to_owned(), Value::Object(labels));
     patch.insert("annotations".to_owned(), Value::Object(annotations));
     Some(patch)
-}
-
-/// The node's taints without those of a missing agent; `None`: it has none of these.
-fn without_lost(node: &Node) -> Option<Vec<Value>> {
-    let taints = node.spec.as_ref()?.taints.as_ref()?;
-    let kept: Vec<Taint> = taints.iter().filter(|t| t.key != TAINT_UNREACHABLE).cloned().collect();
-    (kept.len() != taints.len()).then(|| taints_json(&kept))
-}
-
-fn taints_json(taints: &[Taint]) -> Vec<Value> {
-    taints
-        .iter()
-        .map(|t| {
-            let mut taint = json!({ "key": t.key, "effect": t.effect });
-            if let Some(value) = &t.value {
-                taint["value"] = json!(value);
-            }
-            if let Some(added) = &t.time_added {
-                taint["timeAdded"] = json!(Timestamp::from(added.0).rfc3339());
-            }
-            taint
-        })
-        .collect()
 }
 
 /// k8s label syntax: up to 63 letters, digits, `-_.`, alphanumeric at both ends.

@@ -159,7 +159,6 @@ impl Framework {
             self.api(Purpose::DeletePod(uid.clone()), request, out);
         }
     }
-
 }
 
 fn is_mirror(pod: &Pod) -> bool {

@@ -46,7 +46,7 @@ fn config() -> Config {
         poll_interval: Duration::from_secs(5),
         lease_interval: Duration::from_secs(10),
         ack_timeout: Duration::from_secs(5),
-        eviction_after: Duration::from_secs(300),
+        release_after: Duration::from_secs(300),
     }
 }
 
@@ -115,12 +115,20 @@ fn show(text: &mut String, action: &Action) {
                 Purpose::Node(_) | Purpose::NodeStatus(_) | Purpose::Lease(_) => return,
                 _ => format!(" {body}"),
             };
-            let subresource = if request.subresource.is_empty() { String::new() } else { format!("/{}", request.subresource) };
-            writeln!(text, "{} {} {}{subresource}{body}", request.verb.as_str(), request.resource.plural, request.name).unwrap();
+            let subresource =
+                if request.subresource.is_empty() { String::new() } else { format!("/{}", request.subresource) };
+            writeln!(text, "{} {} {}{subresource}{body}", request.verb.as_str(), request.resource.plural, request.name)
+                .unwrap();
         }
         Action::Subscribe(call) => {
             let subscribe = call.subscribe.as_ref().unwrap();
-            writeln!(text, "SUBSCRIBE {} suppressed {:?}", subscribe.framework_info.id.as_ref().unwrap(), subscribe.suppressed_roles).unwrap();
+            writeln!(
+                text,
+                "SUBSCRIBE {} suppressed {:?}",
+                subscribe.framework_info.id.as_ref().unwrap(),
+                subscribe.suppressed_roles
+            )
+            .unwrap();
         }
         Action::Call(call) => show_call(text, call),
         Action::Scheduler(ToScheduler::Wait(pod)) => {
@@ -129,7 +137,9 @@ fn show(text: &mut String, action: &Action) {
         }
         Action::Scheduler(ToScheduler::Forget(uid)) => writeln!(text, "forget {uid}").unwrap(),
         Action::Scheduler(ToScheduler::Retry(uid)) => writeln!(text, "retry {uid}").unwrap(),
-        Action::Scheduler(ToScheduler::Executor { agent_id, present }) => writeln!(text, "executor on {agent_id}: {present}").unwrap(),
+        Action::Scheduler(ToScheduler::Executor { agent_id, present }) => {
+            writeln!(text, "executor on {agent_id}: {present}").unwrap()
+        }
         Action::Scheduler(ToScheduler::DropOffers(agent)) => writeln!(text, "drop offers {agent:?}").unwrap(),
         Action::Warn(why) => writeln!(text, "warn: {why}").unwrap(),
         Action::Fatal(why) => writeln!(text, "fatal: {why}").unwrap(),
@@ -146,7 +156,12 @@ fn show_call(text: &mut String, call: &km_mesos::scheduler::Call) {
             let data = km_podwire::LaunchData::decode(task.data.as_ref().unwrap()).unwrap();
             let token = data.bootstrap_token.map(|_| " with token").unwrap_or_default();
             let limits = if task.limits.is_empty() { String::new() } else { format!(" limits {:?}", task.limits) };
-            writeln!(text, "ACCEPT {} {}: {} executor {}{token}{limits}", accept.offer_ids[0], task.name, task.task_id, executor.executor_id).unwrap();
+            writeln!(
+                text,
+                "ACCEPT {} {}: {} executor {}{token}{limits}",
+                accept.offer_ids[0], task.name, task.task_id, executor.executor_id
+            )
+            .unwrap();
         }
     } else if let Some(a) = &call.acknowledge {
         writeln!(text, "ACKNOWLEDGE {} {}", a.task_id, String::from_utf8_lossy(&a.uuid)).unwrap();
@@ -481,7 +496,12 @@ fn after_a_restart_running_tasks_are_adopted_lost_ones_replaced_and_unknown_ones
         pod("lost", &task_annotation("lost.0.2"), ON_N1, "Running"),
         pod("moved", &task_annotation("moved.0.7"), ON_N1, "Running"),
         pod("half", "", "", "Pending"),
-        pod("going", &format!(r#"{},"deletionTimestamp":"2026-11-21T10:00:00Z""#, task_annotation("going.0.5")), ON_N1, "Running"),
+        pod(
+            "going",
+            &format!(r#"{},"deletionTimestamp":"2026-11-21T10:00:00Z""#, task_annotation("going.0.5")),
+            ON_N1,
+            "Running",
+        ),
         pod("done", &task_annotation("done.0.6"), ON_N1, "Succeeded"),
     ];
     let mut world = World::ready(&pods, running_executor());
@@ -549,7 +569,10 @@ fn deleting_a_pod_kills_its_task_once() {
 #[test]
 fn revives_keep_their_distance_and_idle_roles_are_suppressed() {
     let mut world = World::settled(&[pod("p1", "", "", "Pending")], running_executor());
-    let demand = |roles: &[&str], news| Event::Demand { roles: roles.iter().map(|r| (*r).to_owned()).collect::<BTreeSet<_>>(), news };
+    let demand = |roles: &[&str], news| Event::Demand {
+        roles: roles.iter().map(|r| (*r).to_owned()).collect::<BTreeSet<_>>(),
+        news,
+    };
     world.check(
         vec![
             (1, "wanted", demand(&["*"], true)),
@@ -610,7 +633,8 @@ fn a_taken_over_session_ends_and_a_removed_framework_comes_back_as_another() {
 
 #[test]
 fn nodes_are_made_of_agents_and_marked_when_these_are_missing() {
-    let mut world = World::settled(&[pod("p1", &task_annotation("p1.0.1"), ON_N1, "Running")], vec![]);
+    let deleted = format!(r#"{},"deletionTimestamp":"2026-11-21T10:00:00Z""#, task_annotation("p1.0.1"));
+    let mut world = World::settled(&[pod("p1", &deleted, ON_N1, "Running"), pod("p2", "", ON_N1, "Running")], vec![]);
     let mut shown = String::new();
     for (second, event) in [
         (5, agents(&[("a1", "n1"), ("a2", "n2")])),
@@ -620,6 +644,8 @@ fn nodes_are_made_of_agents_and_marked_when_these_are_missing() {
     ] {
         writeln!(shown, "-- {second}s").unwrap();
         let mut actions = Vec::new();
+        // Every write is answered before the next look.
+        world.framework.in_flight.clear();
         world.framework.step(Timestamp::from_secs(second), event, &mut actions);
         for action in actions {
             if let Action::Api { purpose: Purpose::Node(name) | Purpose::NodeStatus(name), request } = &action {
@@ -633,10 +659,17 @@ fn nodes_are_made_of_agents_and_marked_when_these_are_missing() {
     }
     expect![[r#"
         -- 5s
+        patch n1  {"metadata":{"annotations":{"k8s.mesosphere.io/ports":"31000-32000"},"labels":{"kubernetes.io/arch":"amd64","kubernetes.io/hostname":"n1","kubernetes.io/os":"linux"}}}
+        patch n1 status {"status":{"addresses":[{"address":"10.0.0.2","type":"InternalIP"},{"address":"n1","type":"Hostname"}],"allocatable":{"cpu":"3750m","memory":"3968Mi","pods":"110"},"capacity":{"cpu":"4000m","memory":"4096Mi","pods":"110"},"conditions":[{"lastHeartbeatTime":"1970-01-01T00:00:05Z","lastTransitionTime":"1970-01-01T00:00:05Z","message":"Mesos has the agent registered","reason":"MesosAgentReady","status":"True","type":"Ready"}]}}
         create n2  {"apiVersion":"v1","kind":"Node","metadata":{"annotations":{"k8s.mesosphere.io/ports":"31000-32000","k8s.mesosphere.io/slaveId":"a2"},"labels":{"kubernetes.io/arch":"amd64","kubernetes.io/hostname":"n2","kubernetes.io/os":"linux"},"name":"n2"},"spec":{"podCIDR":"10.244.1.0/24","podCIDRs":["10.244.1.0/24"],"providerID":"mesos://a2"},"status":{"addresses":[{"address":"10.0.0.2","type":"InternalIP"},{"address":"n2","type":"Hostname"}],"allocatable":{"cpu":"3750m","memory":"3968Mi","pods":"110"},"capacity":{"cpu":"4000m","memory":"4096Mi","pods":"110"},"conditions":[{"lastHeartbeatTime":"1970-01-01T00:00:05Z","lastTransitionTime":"1970-01-01T00:00:05Z","message":"Mesos has the agent registered","reason":"MesosAgentReady","status":"True","type":"Ready"}]}}
         -- 10s
+        create n2  {"apiVersion":"v1","kind":"Node","metadata":{"annotations":{"k8s.mesosphere.io/ports":"31000-32000","k8s.mesosphere.io/slaveId":"a2"},"labels":{"kubernetes.io/arch":"amd64","kubernetes.io/hostname":"n2","kubernetes.io/os":"linux"},"name":"n2"},"spec":{"podCIDR":"10.244.1.0/24","podCIDRs":["10.244.1.0/24"],"providerID":"mesos://a2"},"status":{"addresses":[{"address":"10.0.0.2","type":"InternalIP"},{"address":"n2","type":"Hostname"}],"allocatable":{"cpu":"3750m","memory":"3968Mi","pods":"110"},"capacity":{"cpu":"4000m","memory":"4096Mi","pods":"110"},"conditions":[{"lastHeartbeatTime":"1970-01-01T00:00:10Z","lastTransitionTime":"1970-01-01T00:00:10Z","message":"Mesos has the agent registered","reason":"MesosAgentReady","status":"True","type":"Ready"}]}}
         -- 16s
+        patch n1 status {"status":{"conditions":[{"lastHeartbeatTime":"1970-01-01T00:00:16Z","lastTransitionTime":"1970-01-01T00:00:16Z","message":"Mesos does not have the agent registered","reason":"MesosAgentMissing","status":"Unknown","type":"Ready"}]}}
+        create n2  {"apiVersion":"v1","kind":"Node","metadata":{"annotations":{"k8s.mesosphere.io/ports":"31000-32000","k8s.mesosphere.io/slaveId":"a2"},"labels":{"kubernetes.io/arch":"amd64","kubernetes.io/hostname":"n2","kubernetes.io/os":"linux"},"name":"n2"},"spec":{"podCIDR":"10.244.1.0/24","podCIDRs":["10.244.1.0/24"],"providerID":"mesos://a2"},"status":{"addresses":[{"address":"10.0.0.2","type":"InternalIP"},{"address":"n2","type":"Hostname"}],"allocatable":{"cpu":"3750m","memory":"3968Mi","pods":"110"},"capacity":{"cpu":"4000m","memory":"4096Mi","pods":"110"},"conditions":[{"lastHeartbeatTime":"1970-01-01T00:00:16Z","lastTransitionTime":"1970-01-01T00:00:16Z","message":"Mesos has the agent registered","reason":"MesosAgentReady","status":"True","type":"Ready"}]}}
         -- 320s
+        patch n1 status {"status":{"conditions":[{"lastHeartbeatTime":"1970-01-01T00:05:20Z","lastTransitionTime":"1970-01-01T00:05:20Z","message":"Mesos does not have the agent registered","reason":"MesosAgentMissing","status":"Unknown","type":"Ready"}]}}
+        create n2  {"apiVersion":"v1","kind":"Node","metadata":{"annotations":{"k8s.mesosphere.io/ports":"31000-32000","k8s.mesosphere.io/slaveId":"a2"},"labels":{"kubernetes.io/arch":"amd64","kubernetes.io/hostname":"n2","kubernetes.io/os":"linux"},"name":"n2"},"spec":{"podCIDR":"10.244.1.0/24","podCIDRs":["10.244.1.0/24"],"providerID":"mesos://a2"},"status":{"addresses":[{"address":"10.0.0.2","type":"InternalIP"},{"address":"n2","type":"Hostname"}],"allocatable":{"cpu":"3750m","memory":"3968Mi","pods":"110"},"capacity":{"cpu":"4000m","memory":"4096Mi","pods":"110"},"conditions":[{"lastHeartbeatTime":"1970-01-01T00:05:20Z","lastTransitionTime":"1970-01-01T00:05:20Z","message":"Mesos has the agent registered","reason":"MesosAgentReady","status":"True","type":"Ready"}]}}
         delete pod p1
     "#]].assert_eq(&shown);
 }

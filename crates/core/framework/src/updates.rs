@@ -59,8 +59,7 @@ impl Framework {
             _ => {
                 let told = status.source == Some(Source::Executor as i32)
                     || status.reason == Some(Reason::Reconciliation as i32);
-                let by_executor = told
-                    && matches!(state, TaskState::Finished | TaskState::Failed | TaskState::Killed);
+                let by_executor = told && matches!(state, TaskState::Finished | TaskState::Failed | TaskState::Killed);
                 let end = if by_executor { End::ByExecutor } else { End::Lost };
                 self.ended(now, task_id, end, status.message.as_deref(), out);
             }
@@ -116,7 +115,13 @@ impl Framework {
         self.api(Purpose::Bind(task_id.clone()), request, out);
     }
 
-    pub(crate) fn bound(&mut self, now: Timestamp, task_id: &TaskId, result: Result<(), Status>, out: &mut Vec<Action>) {
+    pub(crate) fn bound(
+        &mut self,
+        now: Timestamp,
+        task_id: &TaskId,
+        result: Result<(), Status>,
+        out: &mut Vec<Action>,
+    ) {
         let Some(attempt) = self.attempts.get_mut(task_id) else { return };
         if attempt.stage != Stage::Binding {
             return;
@@ -269,11 +274,8 @@ impl Framework {
             attempt.killed = Some(now);
         }
         self.counters.killed += 1;
-        let kill = Kill {
-            task_id: task_id.clone(),
-            agent_id: agent_id.cloned(),
-            kill_policy: Some(kill_policy(grace_secs)),
-        };
+        let kill =
+            Kill { task_id: task_id.clone(), agent_id: agent_id.cloned(), kill_policy: Some(kill_policy(grace_secs)) };
         if self.session.is_subscribed() {
             self.call(call::Type::Kill, out, |call| call.kill = Some(kill));
         }

@@ -29,9 +29,7 @@ pub(crate) fn bind(task_id: &TaskId, attempt: &Attempt, pod: &Pod) -> Request {
     let body = json!({ "apiVersion": "v1", "kind": "Binding",
         "metadata": { "name": name, "namespace": namespace, "uid": attempt.uid, "annotations": annotations },
         "target": { "apiVersion": "v1", "kind": "Node", "name": attempt.node } });
-    Request::new(Verb::Create, &PODS, namespace, name)
-        .subresource("binding")
-        .body(ContentType::Json, body.to_string())
+    Request::new(Verb::Create, &PODS, namespace, name).subresource("binding").body(ContentType::Json, body.to_string())
 }
 
 fn annotations(task_id: &TaskId, attempt: &Attempt, pod: &Pod) -> Map<String, Value> {
@@ -50,9 +48,9 @@ fn annotations(task_id: &TaskId, attempt: &Attempt, pod: &Pod) -> Map<String, Va
     for port in &attempt.ports {
         let number = port.host_port.to_string();
         put(format!("k8s.mesosphere.io/port_{}_{}", port.protocol, port.container_port), number.clone());
-        let named = declared.iter().find(|d| {
-            d.container == port.container && d.container_port == port.container_port && !d.name.is_empty()
-        });
+        let named = declared
+            .iter()
+            .find(|d| d.container == port.container && d.container_port == port.container_port && !d.name.is_empty());
         if let Some(named) = named {
             put(format!("k8s.mesosphere.io/portName_{}_{}", port.protocol, named.name), number);
         }
@@ -83,7 +81,14 @@ pub(crate) struct Record<'a> {
 }
 
 /// Records an Event about a pod; `serial` makes its name unique within the run.
-pub(crate) fn record(now: Timestamp, key: &ObjectKey, uid: &Uid, component: &str, serial: u64, what: &Record<'_>) -> Request {
+pub(crate) fn record(
+    now: Timestamp,
+    key: &ObjectKey,
+    uid: &Uid,
+    component: &str,
+    serial: u64,
+    what: &Record<'_>,
+) -> Request {
     let time = now.rfc3339();
     let name = format!("{}.{:x}{serial:x}", key.name, now.as_micros());
     let body = json!({ "apiVersion": "v1", "kind": "Event",
@@ -106,8 +111,11 @@ pub(crate) fn delete(key: &ObjectKey, uid: &Uid) -> Request {
 /// Makes a bootstrap token out of `entropy`, good for one node and agent; returns the request and the token.
 pub(crate) fn token(now: Timestamp, agent_id: &AgentId, node: &str, entropy: &[u8; 32]) -> (Request, String) {
     // k8s: a token is `[a-z0-9]{6}.[a-z0-9]{16}`. 22 of 36 letters from 22 bytes; the modulo's bias is 0.2 bits.
-    let letters: String =
-        entropy.iter().take(22).map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[usize::from(*byte) % 36])).collect();
+    let letters: String = entropy
+        .iter()
+        .take(22)
+        .map(|byte| char::from(b"abcdefghijklmnopqrstuvwxyz0123456789"[usize::from(*byte) % 36]))
+        .collect();
     let (id, secret) = letters.split_at(6);
     let encode = |text: &str| STANDARD.encode(text);
     let expiration = (now + std::time::Duration::from_secs(TOKEN_SECS)).rfc3339();
