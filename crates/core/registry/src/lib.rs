@@ -21,6 +21,7 @@
 mod admit;
 pub mod authorize;
 mod body;
+pub mod bootstrap;
 mod call;
 mod decide;
 mod delete;
@@ -40,6 +41,7 @@ mod write;
 
 
 pub use authorize::{Attributes, Denied, authorize};
+pub use bootstrap::bootstrap_objects;
 pub use call::{
     Call, Commit, Config, Decision, Durability, Entropy, PortRange, Question, Reply, ServiceCidr, TokenClaims, Write,
 };

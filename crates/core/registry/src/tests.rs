@@ -2,6 +2,7 @@
 
 mod access;
 mod lifecycle;
+mod start;
 mod validation;
 
 use km_api::resource::{self, NAMESPACES, SERVICE_ACCOUNTS};
@@ -28,17 +29,22 @@ impl World {
             identity: Identity::authenticated("admin", &["system:masters"]),
             now: Timestamp::from_secs(1_795_300_000),
             entropy: Entropy([7; 32]),
-            config: Config {
-                service_cidr: ServiceCidr { network: [10, 96, 0, 0].into(), prefix_len: 16 },
-                node_ports: PortRange { first: 30000, last: 32767 },
-                api_server_port: 6443,
-                default_resources: true,
-                api_audiences: vec!["https://kubernetes.default.svc.cluster.local".into()],
-            },
+            config: Self::config(),
         };
         world.put(&NAMESPACES, json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "default", "uid": "ns", "resourceVersion": "1"}}));
         world.put(&SERVICE_ACCOUNTS, json!({"apiVersion": "v1", "kind": "ServiceAccount", "metadata": {"name": "default", "namespace": "default", "uid": "sa", "resourceVersion": "1"}}));
         world
+    }
+
+    /// Usual settings.
+    pub(crate) fn config() -> Config {
+        Config {
+            service_cidr: ServiceCidr { network: [10, 96, 0, 0].into(), prefix_len: 16 },
+            node_ports: PortRange { first: 30000, last: 32767 },
+            api_server_port: 6443,
+            default_resources: true,
+            api_audiences: vec!["https://kubernetes.default.svc.cluster.local".into()],
+        }
     }
 
     /// Puts an object into the state as it is.
