@@ -79,7 +79,10 @@ impl Encoding {
 ///
 /// # Errors
 /// 400 or 415, in Mesos's words.
-pub fn read_call<M: Message + Default + DeserializeOwned>(content_type: Option<&str>, body: &[u8]) -> Result<M, Refusal> {
+pub fn read_call<M: Message + Default + DeserializeOwned>(
+    content_type: Option<&str>,
+    body: &[u8],
+) -> Result<M, Refusal> {
     match content_type {
         None => Err(Refusal::new(400, "Expecting 'Content-Type' to be present")),
         Some(JSON) => serde_json::from_slice(body).map_err(|error| json_refusal(body, &error)),
@@ -90,7 +93,10 @@ pub fn read_call<M: Message + Default + DeserializeOwned>(content_type: Option<&
 
 fn json_refusal(body: &[u8], error: &serde_json::Error) -> Refusal {
     if !error.is_data() {
-        return Refusal::new(400, format!("Failed to parse body into JSON: syntax error at line {} near: ", error.line().max(1)));
+        return Refusal::new(
+            400,
+            format!("Failed to parse body into JSON: syntax error at line {} near: ", error.line().max(1)),
+        );
     }
     let is_object = body.iter().find(|byte| !byte.is_ascii_whitespace()) == Some(&b'{');
     if !is_object {
@@ -132,7 +138,10 @@ mod tests {
             refused(Some(JSON), b"[1,2]"),
             (400, "Failed to convert JSON into Call protobuf: Expecting a JSON object".to_owned())
         );
-        assert_eq!(refused(Some(PROTOBUF), b"\xff\xff\xff"), (400, "Failed to parse body into Call protobuf".to_owned()));
+        assert_eq!(
+            refused(Some(PROTOBUF), b"\xff\xff\xff"),
+            (400, "Failed to parse body into Call protobuf".to_owned())
+        );
         assert_eq!(refused(None, b"{}").0, 400);
         assert_eq!(refused(Some("application/json; charset=utf-8"), b"{}").0, 415);
         assert_eq!(Encoding::accepted(Some("text/html")).expect_err("refused").status, 406);
@@ -145,7 +154,8 @@ mod tests {
         let known = [Credential { principal: "km".to_owned(), secret: Some("s:x".to_owned()) }];
         let header = |text: &str| format!("Basic {}", STANDARD.encode(text));
         assert_eq!(principal(Some(&header("km:s:x")), &known), Some("km".to_owned()));
-        for wrong in [header("km:s:y"), header("km"), header("other:s:x"), "Bearer x".to_owned(), "Basic !".to_owned()] {
+        for wrong in [header("km:s:y"), header("km"), header("other:s:x"), "Bearer x".to_owned(), "Basic !".to_owned()]
+        {
             assert_eq!(principal(Some(&wrong), &known), None, "{wrong}");
         }
         assert_eq!(principal(None, &known), None);

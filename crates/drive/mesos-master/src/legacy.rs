@@ -65,7 +65,10 @@ pub(crate) fn metrics(response: &Response, _address: &str) -> Value {
         values.insert(format!("master/tasks_{name}"), json!(count as f64));
     }
     values.insert("master/slaves_active".to_owned(), json!(agents.iter().filter(|agent| agent.active).count() as f64));
-    values.insert("master/frameworks_active".to_owned(), json!(frameworks.iter().filter(|found| found.active).count() as f64));
+    values.insert(
+        "master/frameworks_active".to_owned(),
+        json!(frameworks.iter().filter(|found| found.active).count() as f64),
+    );
     for name in ["cpus", "mem", "disk"] {
         let sum = |of: fn(&get_agents::Agent) -> &[Resource]| -> f64 {
             agents.iter().map(|agent| Resources::from_messages(of(agent)).scalar(name).to_f64()).sum()

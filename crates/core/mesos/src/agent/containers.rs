@@ -21,7 +21,6 @@ impl Agent {
             shutdown_grace_period: self.grace_period(&executor.info),
         };
         out.push(Action::Launch(Box::new(launch)));
-        self.update_allowance(key, out);
     }
 
     /// Tells what an executor's container may use, now that its tasks have changed.
@@ -46,7 +45,7 @@ impl Agent {
     }
 
     pub(super) fn forked(&mut self, container_id: &str, process: Process, out: &mut Vec<Action>) {
-        let Some((_, executor)) = self.container(container_id) else {
+        let Some((key, executor)) = self.container(container_id) else {
             out.push(Action::Destroy { container_id: container_id.to_owned() });
             return;
         };
@@ -54,7 +53,9 @@ impl Agent {
         if executor.is_being_destroyed {
             return;
         }
+        let key = key.clone();
         out.push(Action::Checkpoint(Record::Forked { container_id: container_id.to_owned(), process }));
+        self.update_allowance(&key, out);
         out.push(Action::Release { container_id: container_id.to_owned() });
     }
 
