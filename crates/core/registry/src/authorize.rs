@@ -11,8 +11,8 @@ use km_api::status::Details;
 use km_api::{Identity, Reason, Request, Status, Verb};
 use serde_json::Value;
 
-pub use crate::rbac::Policy;
 use crate::rbac::Asked;
+pub use crate::rbac::Policy;
 use crate::value::{at, list, text};
 use crate::view::{View, key, prefix};
 
@@ -179,9 +179,7 @@ fn node_may(view: &dyn View, node: &str, asked: &Attributes) -> Opinion {
     let opinion = |allowed: bool, why: &str| if allowed { Opinion::Allow } else { Opinion::None(why.to_owned()) };
     let verb = |verbs: &[&str]| verbs.contains(&asked.verb.as_str());
     let reads = verb(&["get", "list", "watch"]);
-    let related = |found: bool| {
-        opinion(found, &format!("no relationship found between node '{node}' and this object"))
-    };
+    let related = |found: bool| opinion(found, &format!("no relationship found between node '{node}' and this object"));
     match (asked.group.as_str(), asked.resource.as_str(), asked.subresource.as_str()) {
         ("", "secrets" | "configmaps", "") => {
             if !reads {
@@ -213,7 +211,10 @@ fn node_may(view: &dyn View, node: &str, asked: &Attributes) -> Opinion {
         }
         ("coordination.k8s.io", "leases", "") => {
             let own = asked.namespace == "kube-node-lease" && (asked.name == node || asked.verb == "create");
-            opinion(own && verb(&["get", "create", "update", "patch", "delete"]), "can only access node lease with the same name as the requesting node")
+            opinion(
+                own && verb(&["get", "create", "update", "patch", "delete"]),
+                "can only access node lease with the same name as the requesting node",
+            )
         }
         (group, resource, subresource) => opinion(node_rule(group, resource, subresource, &asked.verb), ""),
     }

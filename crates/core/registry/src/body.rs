@@ -34,7 +34,9 @@ pub(crate) fn kind(api_version: &str, kind: &str, body: &Body, options: &Options
         )));
     }
     let version = own_version.rsplit('/').next().unwrap_or_default().to_owned();
-    let refuse = |why: &str| Status::bad_request(format!("{own_kind} in version {version:?} cannot be handled as a {kind}: {why}"));
+    let refuse = |why: &str| {
+        Status::bad_request(format!("{own_kind} in version {version:?} cannot be handled as a {kind}: {why}"))
+    };
     if own_kind != kind {
         return Err(refuse(&format!("the object is of kind {own_kind}")));
     }
@@ -70,13 +72,19 @@ pub(crate) fn patched_kind(ty: &Type, old: &Value, body: &Body, options: &Option
         }
     };
     result.map_err(|err| match err {
-        patch::PatchError::DoesNotApply(_) => {
-            Status::failure(422, km_api::Reason::Invalid, format!("the server rejected our request due to an error in our request: {err}"))
-        }
+        patch::PatchError::DoesNotApply(_) => Status::failure(
+            422,
+            km_api::Reason::Invalid,
+            format!("the server rejected our request due to an error in our request: {err}"),
+        ),
         _ => Status::bad_request(err.to_string()),
     })?;
     let warnings = tidy(ty, &mut value, &parsed.duplicates, options).map_err(|why| {
-        Status::failure(422, km_api::Reason::Invalid, format!(" \"\" is invalid: patch: Invalid value: {}: {why}", shown(&body.bytes)))
+        Status::failure(
+            422,
+            km_api::Reason::Invalid,
+            format!(" \"\" is invalid: patch: Invalid value: {}: {why}", shown(&body.bytes)),
+        )
     })?;
     Ok(Decoded { value, warnings })
 }
@@ -151,7 +159,8 @@ fn parse(kind: &str, body: &Body) -> Result<(Value, Vec<String>), Status> {
             .map(|parsed| (parsed.value, parsed.duplicates))
             .map_err(|err| unrecognized(kind, &err.to_string(), body)),
         ContentType::Protobuf => {
-            let (meta, mut value) = proto::decode(&body.bytes).map_err(|err| unrecognized(kind, &err.to_string(), body))?;
+            let (meta, mut value) =
+                proto::decode(&body.bytes).map_err(|err| unrecognized(kind, &err.to_string(), body))?;
             if !value.is_object() {
                 value = json!({});
             }

@@ -36,7 +36,15 @@ const CORE_WORKLOADS: &[&str] = &[
     "services",
 ];
 const APPS_WORKLOADS: &[&str] = &["deployments", "deployments/scale", "replicasets", "replicasets/scale"];
-const STATUS: &[&str] = &["namespaces", "namespaces/status", "pods/log", "pods/status", "replicationcontrollers/status", "services/status", "events"];
+const STATUS: &[&str] = &[
+    "namespaces",
+    "namespaces/status",
+    "pods/log",
+    "pods/status",
+    "replicationcontrollers/status",
+    "services/status",
+    "events",
+];
 const APPS_STATUS: &[&str] = &["deployments/status", "replicasets/status"];
 const STREAMS: &[&str] = &["pods/attach", "pods/exec", "pods/portforward", "pods/proxy", "services/proxy"];
 const SLICES: &[&str] = &["endpointslices"];
@@ -122,8 +130,19 @@ const KUBELET_API: &[Rule] = &[
     (CORE, &["nodes/proxy", "nodes/log", "nodes/metrics", "nodes/stats", "nodes/healthz", "nodes/pods"], &["*"]),
 ];
 const PUBLIC_PATHS: &[&str] = &["/healthz", "/livez", "/readyz", "/version", "/version/"];
-const DISCOVERY_PATHS: &[&str] =
-    &["/api", "/api/*", "/apis", "/apis/*", "/healthz", "/livez", "/openapi", "/openapi/*", "/readyz", "/version", "/version/"];
+const DISCOVERY_PATHS: &[&str] = &[
+    "/api",
+    "/api/*",
+    "/apis",
+    "/apis/*",
+    "/healthz",
+    "/livez",
+    "/openapi",
+    "/openapi/*",
+    "/readyz",
+    "/version",
+    "/version/",
+];
 
 /// Returns the objects, those that others need first.
 #[must_use]
@@ -135,9 +154,12 @@ pub fn bootstrap_objects(config: &Config) -> Vec<(&'static Resource, Value)> {
     }
     let view = rules(&[VIEW]);
     for (name, rules) in [
-        ("cluster-admin", json!([
+        (
+            "cluster-admin",
+            json!([
             {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]},
-            {"nonResourceURLs": ["*"], "verbs": ["*"]}])),
+            {"nonResourceURLs": ["*"], "verbs": ["*"]}]),
+        ),
         ("admin", rules(&[ADMIN, EDIT, VIEW])),
         ("edit", rules(&[EDIT, VIEW])),
         ("view", view),
@@ -170,9 +192,16 @@ pub fn bootstrap_objects(config: &Config) -> Vec<(&'static Resource, Value)> {
         objects.push((&CLUSTER_ROLE_BINDINGS, binding("ClusterRoleBinding", "", name, kind, subjects)));
     }
     // The client CA of bootstrap tokens' users is public (cluster-info), as kubeadm makes it.
-    let info = json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cluster-info"], "verbs": ["get"]}]);
+    let info =
+        json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cluster-info"], "verbs": ["get"]}]);
     objects.push((&ROLES, role("Role", "kube-public", "system:controller:bootstrap-signer", info)));
-    let bound = binding("RoleBinding", "kube-public", "system:controller:bootstrap-signer", "Group", &["system:unauthenticated"]);
+    let bound = binding(
+        "RoleBinding",
+        "kube-public",
+        "system:controller:bootstrap-signer",
+        "Group",
+        &["system:unauthenticated"],
+    );
     objects.push((&ROLE_BINDINGS, bound));
     objects.extend(services(config).map(|service| (&SERVICES, service)));
     objects

@@ -179,6 +179,7 @@ pub enum Durability {
 
 /// What only the driver can find out.
 #[derive(Clone, Debug)]
+#[allow(clippy::large_enum_variant, reason = "one question at a time, moved twice")]
 pub enum Question {
     /// Sign a service account token.
     SignToken {

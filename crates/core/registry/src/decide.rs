@@ -46,9 +46,7 @@ fn dispatch(view: &dyn View, call: &Call<'_>) -> Result<Decision, Status> {
     }
     match (request.verb, sub) {
         (Verb::Get, "scale") => subresource::scale::get(view, call),
-        (Verb::Get, "" | "status" | "approval") => {
-            Ok(answer(Response::Object(read::get(view, request)?), Vec::new()))
-        }
+        (Verb::Get, "" | "status" | "approval") => Ok(answer(Response::Object(read::get(view, request)?), Vec::new())),
         (Verb::List, "") => Ok(answer(Response::List(read::list(view, request)?), Vec::new())),
         (Verb::Create, "") => write::create(view, call),
         (Verb::Create, _) => subresource::create(view, call),
@@ -69,7 +67,13 @@ pub(crate) fn answer(response: Response, warnings: Vec<String>) -> Decision {
 }
 
 /// Makes a commit of one object.
-pub(crate) fn commit(key: String, object: &Object, durability: Durability, response: Response, warnings: Vec<String>) -> Decision {
+pub(crate) fn commit(
+    key: String,
+    object: &Object,
+    durability: Durability,
+    response: Response,
+    warnings: Vec<String>,
+) -> Decision {
     let write = Write { key, value: Some(object.bytes().clone()), durability };
     Decision::Commit(Commit { writes: vec![write], response, warnings })
 }

@@ -176,7 +176,8 @@ fn grace_seconds(resource: &Resource, object: &Value, options: &Options) -> i64 
     if resource != &PODS {
         return 0;
     }
-    let asked = options.grace_period_seconds.or_else(|| int(object, "spec.terminationGracePeriodSeconds")).unwrap_or(30);
+    let asked =
+        options.grace_period_seconds.or_else(|| int(object, "spec.terminationGracePeriodSeconds")).unwrap_or(30);
     let unbound = text(object, "spec.nodeName").is_empty();
     let ended = matches!(text(object, "status.phase"), "Succeeded" | "Failed");
     match asked {
@@ -202,7 +203,8 @@ fn shorten(call: &Call<'_>, value: &mut Value, grace: Option<i64>) -> bool {
 fn finalizers_after<'a>(object: &'a Value, options: &Options) -> Vec<&'a str> {
     let own = texts(object, "metadata.finalizers");
     let Some(policy) = options.propagation else { return own };
-    let mut finalizers: Vec<&str> = own.into_iter().filter(|f| !matches!(*f, "orphan" | "foregroundDeletion")).collect();
+    let mut finalizers: Vec<&str> =
+        own.into_iter().filter(|f| !matches!(*f, "orphan" | "foregroundDeletion")).collect();
     match policy {
         Propagation::Orphan => finalizers.push("orphan"),
         Propagation::Foreground => finalizers.push("foregroundDeletion"),

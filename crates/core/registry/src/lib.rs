@@ -39,7 +39,6 @@ mod value;
 mod view;
 mod write;
 
-
 pub use authorize::{Attributes, Denied, authorize};
 pub use bootstrap::bootstrap_objects;
 pub use call::{

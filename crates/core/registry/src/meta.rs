@@ -86,7 +86,13 @@ pub(crate) fn check_address(call: &Call<'_>, object: &mut Value) -> Result<(), S
 }
 
 /// Checks the `uid` and `resourceVersion` that an update names.
-pub(crate) fn check_preconditions(resource: &Resource, name: &str, old: &Value, uid: &str, version: &str) -> Result<(), Status> {
+pub(crate) fn check_preconditions(
+    resource: &Resource,
+    name: &str,
+    old: &Value,
+    uid: &str,
+    version: &str,
+) -> Result<(), Status> {
     let own = text(old, "metadata.uid");
     if !uid.is_empty() && uid != own {
         return Err(Status::conflict(

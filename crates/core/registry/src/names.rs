@@ -18,7 +18,8 @@ pub(crate) enum NameRule {
 impl NameRule {
     /// Returns what is wrong with `name`; with `prefix` it is a `generateName`.
     pub(crate) fn check(self, name: &str, prefix: bool) -> Vec<String> {
-        let masked = if prefix && name.ends_with('-') { format!("{}a", &name[..name.len() - 1]) } else { name.to_owned() };
+        let masked =
+            if prefix && name.ends_with('-') { format!("{}a", &name[..name.len() - 1]) } else { name.to_owned() };
         match self {
             Self::Subdomain => subdomain(&masked),
             Self::Label => label(&masked),
@@ -96,7 +97,9 @@ pub(crate) fn qualified_name(text: &str) -> Vec<String> {
         }
         _ => {
             let detail = regex_error(MESSAGE, FMT, EXAMPLES);
-            return vec![format!("a qualified name {detail} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')")];
+            return vec![format!(
+                "a qualified name {detail} with an optional DNS subdomain prefix and '/' (e.g. 'example.com/MyName')"
+            )];
         }
     };
     if name.is_empty() {

@@ -149,7 +149,8 @@ impl Rule {
             }
             for group in &self.groups {
                 for resource in &self.resources {
-                    let part = Self { verbs: one(verb), groups: one(group), resources: one(resource), ..Self::default() };
+                    let part =
+                        Self { verbs: one(verb), groups: one(group), resources: one(resource), ..Self::default() };
                     if self.names.is_empty() {
                         parts.push(part.clone());
                     }
@@ -254,8 +255,11 @@ fn grant(resource: &Resource, binding: &Value, rules: Vec<Rule>) -> Grant {
             _ => None,
         }
     });
-    let (shown, own) =
-        if namespace.is_empty() { (name.to_owned(), None) } else { (format!("{name}/{namespace}"), Some(namespace.to_owned())) };
+    let (shown, own) = if namespace.is_empty() {
+        (name.to_owned(), None)
+    } else {
+        (format!("{name}/{namespace}"), Some(namespace.to_owned()))
+    };
     let role = format!("{} {:?}", text(binding, "roleRef.kind"), text(binding, "roleRef.name"));
     Grant {
         subjects: subjects.collect(),

@@ -25,10 +25,8 @@ pub struct Selection {
 /// # Errors
 /// 400, with upstream's text for a field that the kind does not offer.
 pub fn selection(resource: &Resource, options: &Options) -> Result<Selection, Status> {
-    let labels = LabelSelector::parse(&options.label_selector)
-        .map_err(|err| Status::bad_request(err.to_string()))?;
-    let fields =
-        FieldSelector::parse(&options.field_selector).map_err(|err| Status::bad_request(err.to_string()))?;
+    let labels = LabelSelector::parse(&options.label_selector).map_err(|err| Status::bad_request(err.to_string()))?;
+    let fields = FieldSelector::parse(&options.field_selector).map_err(|err| Status::bad_request(err.to_string()))?;
     let known = strategy::of(resource).map_or(&[][..], |s| s.fields);
     for requirement in fields.requirements() {
         let path = requirement.path.as_str();

@@ -23,6 +23,8 @@ pub struct Strategy {
     pub(crate) names: NameRule,
     /// Whether `status` belongs to the status subresource and is dropped elsewhere.
     pub(crate) status: bool,
+    /// Whether a new object keeps the status that the client sent: nodes register with theirs.
+    pub(crate) status_at_creation: bool,
     /// Whether `metadata.generation` counts changes of the desired state.
     pub(crate) generation: bool,
     /// What the server sets in a new object, after the client's status was dropped and before defaults.
@@ -50,6 +52,7 @@ const PLAIN: Strategy = Strategy {
     resource: &r::CONFIG_MAPS,
     names: NameRule::Subdomain,
     status: false,
+    status_at_creation: false,
     generation: false,
     prepare: nothing,
     admit: &[],
@@ -89,6 +92,7 @@ static ROWS: &[Strategy] = &[
     Strategy {
         resource: &r::NODES,
         status: true,
+        status_at_creation: true,
         admit: &[admit::node::restrict_node],
         validate: core::node,
         validate_update: core::node_update,
@@ -145,12 +149,7 @@ static ROWS: &[Strategy] = &[
         fields: &["spec.clusterIP", "spec.type"],
         ..PLAIN
     },
-    Strategy {
-        resource: &r::ENDPOINTS,
-        validate: networking::endpoints,
-        create_on_update: true,
-        ..PLAIN
-    },
+    Strategy { resource: &r::ENDPOINTS, validate: networking::endpoints, create_on_update: true, ..PLAIN },
     Strategy {
         resource: &r::CONFIG_MAPS,
         validate: config::config_map,

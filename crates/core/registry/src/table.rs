@@ -131,14 +131,7 @@ static ROWS: &[(&Resource, &[Column], Cells)] = &[
     (&r::CLUSTER_ROLE_BINDINGS, BINDINGS, cells::role_binding),
     (
         &r::CERTIFICATE_SIGNING_REQUESTS,
-        &[
-            NAME,
-            AGE,
-            column("SignerName"),
-            column("Requestor"),
-            column("RequestedDuration"),
-            column("Condition"),
-        ],
+        &[NAME, AGE, column("SignerName"), column("Requestor"), column("RequestedDuration"), column("Condition")],
         cells::csr,
     ),
 ];

@@ -1,6 +1,7 @@
 //! A small world for tests: a view, a clock that stands still, and requests as data.
 
 mod access;
+mod admission;
 mod lifecycle;
 mod start;
 mod validation;
@@ -117,7 +118,8 @@ impl World {
 
     /// Creates an object in `default`.
     pub(crate) fn create(&mut self, object: &Value) -> Result<Value, Status> {
-        let resource = resource::find_kind(object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap()).unwrap();
+        let resource =
+            resource::find_kind(object["apiVersion"].as_str().unwrap(), object["kind"].as_str().unwrap()).unwrap();
         self.run(&Self::request(Verb::Create, resource, "", object))
     }
 

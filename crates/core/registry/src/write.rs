@@ -47,7 +47,7 @@ fn create_object(view: &dyn View, call: &Call<'_>, decoded: Decoded) -> Result<D
     let row = row(call)?;
     let Decoded { value: mut object, warnings } = decoded;
     meta::begin(call, &mut object)?;
-    if row.status {
+    if row.status && !row.status_at_creation {
         remove(&mut object, "status");
     }
     if row.generation {

@@ -2,9 +2,9 @@
 //!
 //! Source: upstream v1.37 `pkg/registry/rbac/{role,rolebinding}/policybased`, `pkg/registry/rbac/validation`.
 
+use km_api::identity::SYSTEM_MASTERS;
 use km_api::resource::{CLUSTER_ROLES, ROLES};
 use km_api::{Resource, Status};
-use km_api::identity::SYSTEM_MASTERS;
 use serde_json::Value;
 
 use crate::admit::Admission;

@@ -64,13 +64,18 @@ pub(crate) fn restrict_pod(admission: &Admission<'_>, object: &mut Value) -> Res
     match admission.old {
         None if !mirror => {
             let name = text(object, "metadata.name");
-            let why = format!("pod does not have \"kubernetes.io/config.mirror\" annotation, node {node:?} can only create mirror pods");
+            let why = format!(
+                "pod does not have \"kubernetes.io/config.mirror\" annotation, node {node:?} can only create mirror pods"
+            );
             return Err(Status::forbidden(&PODS, name, why));
         }
         None => {
             let own = text(object, "spec.nodeName");
             if own != node {
-                return Err(admission.forbidden(object, format!("node {node:?} can only create pods with spec.nodeName set to itself")));
+                return Err(admission.forbidden(
+                    object,
+                    format!("node {node:?} can only create pods with spec.nodeName set to itself"),
+                ));
             }
         }
         Some(old) if text(old, "spec.nodeName") != node => {

@@ -17,7 +17,9 @@ const TOKEN_SECONDS: i64 = 3607;
 
 /// Gives the pod its service account and a volume with the account's token.
 pub(crate) fn service_account(admission: &Admission<'_>, pod: &mut Value) -> Result<(), Status> {
-    if !admission.is_create() || at(pod, "metadata.annotations").is_some_and(|a| a.get("kubernetes.io/config.mirror").is_some()) {
+    if !admission.is_create()
+        || at(pod, "metadata.annotations").is_some_and(|a| a.get("kubernetes.io/config.mirror").is_some())
+    {
         return Ok(());
     }
     default(pod, "spec.serviceAccountName", "default");
@@ -111,7 +113,9 @@ pub(crate) fn priority(admission: &Admission<'_>, pod: &mut Value) -> Result<(),
     if let Some(asked) = crate::value::int(pod, "spec.priority")
         && asked != computed
     {
-        let why = format!("the integer value of priority ({asked}) must not be provided in pod spec; priority admission controller computed {computed} from the given PriorityClass name");
+        let why = format!(
+            "the integer value of priority ({asked}) must not be provided in pod spec; priority admission controller computed {computed} from the given PriorityClass name"
+        );
         return Err(admission.forbidden(pod, why));
     }
     set(pod, "spec.priority", computed);

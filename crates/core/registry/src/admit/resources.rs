@@ -10,10 +10,8 @@ use crate::admit::Admission;
 use crate::value::{list_mut, object_mut, set, text};
 
 /// Resource name, default, floor.
-const DEFAULTS: &[(&str, &str, Quantity)] = &[
-    ("cpu", "250m", Quantity::from_milli(10)),
-    ("memory", "64Mi", Quantity::from_units(32 * 1024 * 1024)),
-];
+const DEFAULTS: &[(&str, &str, Quantity)] =
+    &[("cpu", "250m", Quantity::from_milli(10)), ("memory", "64Mi", Quantity::from_units(32 * 1024 * 1024))];
 
 /// Completes the requests and limits of every container.
 pub(crate) fn default_resources(admission: &Admission<'_>, pod: &mut Value) -> Result<(), Status> {
@@ -51,7 +49,11 @@ fn complete(container: &mut Value, name: &str, usual: &str, floor: Quantity) {
 fn at_least(amount: &str, floor: Quantity, name: &str) -> String {
     match Quantity::parse(amount) {
         Ok(asked) if asked < floor && !asked.is_negative() => {
-            if name == "memory" { floor.to_binary_string() } else { floor.to_string() }
+            if name == "memory" {
+                floor.to_binary_string()
+            } else {
+                floor.to_string()
+            }
         }
         _ => amount.to_owned(),
     }

@@ -7,7 +7,7 @@ use std::net::Ipv4Addr;
 use std::ops::ControlFlow;
 
 use km_api::resource::SERVICES;
-use km_api::{Status, Cause};
+use km_api::{Cause, Status};
 use serde_json::{Value, json};
 
 use crate::admit::Admission;
@@ -32,7 +32,13 @@ pub(crate) fn allocate(admission: &Admission<'_>, service: &mut Value) -> Result
     }
     let kind = text(service, "spec.type").to_owned();
     if kind == "ExternalName" {
-        for path in ["spec.clusterIP", "spec.clusterIPs", "spec.ipFamilies", "spec.ipFamilyPolicy", "spec.internalTrafficPolicy"] {
+        for path in [
+            "spec.clusterIP",
+            "spec.clusterIPs",
+            "spec.ipFamilies",
+            "spec.ipFamilyPolicy",
+            "spec.internalTrafficPolicy",
+        ] {
             remove(service, path);
         }
         return Ok(());
@@ -128,17 +134,25 @@ fn node_ports(admission: &Admission<'_>, service: &mut Value, taken: &mut Taken)
     let before: Vec<Value> = admission.old.map(|old| list(old, "spec.ports").to_vec()).unwrap_or_default();
     let mut given = Vec::new();
     for (i, port) in ports.iter().enumerate() {
-        let known = before.iter().find(|b| b.get("port") == port.get("port") && b.get("protocol") == port.get("protocol"));
+        let known =
+            before.iter().find(|b| b.get("port") == port.get("port") && b.get("protocol") == port.get("protocol"));
         let asked = int(port, "nodePort").filter(|p| *p != 0).or_else(|| known.and_then(|b| int(b, "nodePort")));
         let number = match asked.and_then(|p| u16::try_from(p).ok()) {
             Some(number) => {
                 let path = format!("spec.ports[{i}].nodePort");
                 if number < range.first || number > range.last {
-                    let why = format!("provided port is not in the valid range. The range of valid ports is {}-{}", range.first, range.last);
+                    let why = format!(
+                        "provided port is not in the valid range. The range of valid ports is {}-{}",
+                        range.first, range.last
+                    );
                     return Err(invalid(service, &path, format!("Invalid value: {number}: {why}")));
                 }
                 if taken.ports.contains(&number) {
-                    return Err(invalid(service, &path, format!("Invalid value: {number}: provided port is already allocated")));
+                    return Err(invalid(
+                        service,
+                        &path,
+                        format!("Invalid value: {number}: provided port is already allocated"),
+                    ));
                 }
                 number
             }

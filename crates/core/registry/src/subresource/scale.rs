@@ -64,11 +64,10 @@ fn owner(view: &dyn View, call: &Call<'_>) -> Result<(String, Object), Status> {
 }
 
 fn scale_of(call: &Call<'_>, owner: &Value) -> Value {
-    let metadata: serde_json::Map<String, Value> =
-        ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"]
-            .into_iter()
-            .filter_map(|field| Some((field.to_owned(), at(owner, &format!("metadata.{field}"))?.clone())))
-            .collect();
+    let metadata: serde_json::Map<String, Value> = ["name", "namespace", "uid", "resourceVersion", "creationTimestamp"]
+        .into_iter()
+        .filter_map(|field| Some((field.to_owned(), at(owner, &format!("metadata.{field}"))?.clone())))
+        .collect();
     let simple = call.request.resource == &REPLICATION_CONTROLLERS;
     json!({
         "apiVersion": "autoscaling/v1",

@@ -22,16 +22,23 @@ const SECONDS: (i64, i64) = (600, 1 << 32);
 pub(crate) fn request(view: &dyn View, call: &Call<'_>) -> Result<Decision, Status> {
     let request = call.request;
     let (namespace, name) = (request.namespace.as_str(), request.name.as_str());
-    let account = view
-        .get(&key(&SERVICE_ACCOUNTS, namespace, name))
-        .ok_or_else(|| Status::not_found(&SERVICE_ACCOUNTS, name))?;
+    let account =
+        view.get(&key(&SERVICE_ACCOUNTS, namespace, name)).ok_or_else(|| Status::not_found(&SERVICE_ACCOUNTS, name))?;
     let mut review = body::kind("authentication.k8s.io/v1", "TokenRequest", &request.body, &request.options)?.value;
     let seconds = int(&review, "spec.expirationSeconds").unwrap_or(3600);
     let mut errors = Errors::default();
     if seconds < SECONDS.0 {
-        errors.invalid_value("spec.expirationSeconds", &json!(seconds), "may not specify a duration less than 10 minutes");
+        errors.invalid_value(
+            "spec.expirationSeconds",
+            &json!(seconds),
+            "may not specify a duration less than 10 minutes",
+        );
     } else if seconds > SECONDS.1 {
-        errors.invalid_value("spec.expirationSeconds", &json!(seconds), "may not specify a duration larger than 2^32 seconds");
+        errors.invalid_value(
+            "spec.expirationSeconds",
+            &json!(seconds),
+            "may not specify a duration larger than 2^32 seconds",
+        );
     }
     errors.into_result(&TOKEN_REQUESTS, name)?;
     let mut audiences: Vec<String> = texts(&review, "spec.audiences").into_iter().map(str::to_owned).collect();
@@ -76,7 +83,9 @@ fn bind(view: &dyn View, call: &Call<'_>, bound: &Value, claims: &mut TokenClaim
     let uid = &object.meta().uid;
     let asked = text(bound, "uid");
     if !asked.is_empty() && asked != uid.as_str() {
-        let why = format!("the UID in the bound object reference ({asked}) does not match the UID in record. The object might have been deleted and then recreated");
+        let why = format!(
+            "the UID in the bound object reference ({asked}) does not match the UID in record. The object might have been deleted and then recreated"
+        );
         return Err(Status::conflict(resource, name, why));
     }
     let reference = Some((name.to_owned(), uid.clone()));
@@ -91,15 +100,16 @@ fn bind(view: &dyn View, call: &Call<'_>, bound: &Value, claims: &mut TokenClaim
     let pod = object.to_value();
     let account = text(&pod, "spec.serviceAccountName");
     if account != claims.service_account {
-        let why = format!("cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.", claims.service_account);
+        let why = format!(
+            "cannot bind token for serviceaccount {:?} to pod running with different serviceaccount name.",
+            claims.service_account
+        );
         return Err(Status::bad_request(why));
     }
     let node = text(&pod, "spec.nodeName");
-    if let Some(own) = call.identity.node_name() {
-        if node != own {
-            let why = format!("node requested token bound to a pod scheduled on a different node");
-            return Err(Status::forbidden(&SERVICE_ACCOUNTS, &claims.service_account, why));
-        }
+    if call.identity.node_name().is_some_and(|own| own != node) {
+        let why = "node requested token bound to a pod scheduled on a different node";
+        return Err(Status::forbidden(&SERVICE_ACCOUNTS, &claims.service_account, why));
     }
     claims.pod = reference;
     if !node.is_empty() {

@@ -103,11 +103,8 @@ pub(super) fn service(object: &Value, now: Timestamp) -> Vec<Value> {
 }
 
 pub(super) fn deployment(object: &Value, now: Timestamp) -> Vec<Value> {
-    let ready = format!(
-        "{}/{}",
-        int(object, "status.readyReplicas").unwrap_or(0),
-        int(object, "spec.replicas").unwrap_or(0)
-    );
+    let ready =
+        format!("{}/{}", int(object, "status.readyReplicas").unwrap_or(0), int(object, "spec.replicas").unwrap_or(0));
     let mut cells = vec![
         name(object),
         ready.into(),
@@ -164,13 +161,7 @@ pub(super) fn endpoint_slice(object: &Value, now: Timestamp) -> Vec<Value> {
     let ports: Vec<String> = list(object, "ports").iter().filter_map(|p| Some(int(p, "port")?.to_string())).collect();
     let ips = list(object, "endpoints").iter().flat_map(|e| texts(e, "addresses")).map(str::to_owned).collect();
     let unset = |text: String| if text.is_empty() { json!("<unset>") } else { json!(text) };
-    vec![
-        name(object),
-        text(object, "addressType").into(),
-        unset(shorten(ports)),
-        unset(shorten(ips)),
-        age(object, now),
-    ]
+    vec![name(object), text(object, "addressType").into(), unset(shorten(ports)), unset(shorten(ips)), age(object, now)]
 }
 
 pub(super) fn event(object: &Value, now: Timestamp) -> Vec<Value> {
@@ -279,13 +270,13 @@ fn template(object: &Value) -> [Value; 2] {
 }
 
 fn selector(object: &Value) -> String {
-    let path = if at(object, "spec.selector.matchLabels").is_some() { "spec.selector.matchLabels" } else { "spec.selector" };
+    let path =
+        if at(object, "spec.selector.matchLabels").is_some() { "spec.selector.matchLabels" } else { "spec.selector" };
     labels(object, path)
 }
 
 fn labels(object: &Value, path: &str) -> String {
-    let terms: Vec<String> =
-        entries(object, path).filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?))).collect();
+    let terms: Vec<String> = entries(object, path).filter_map(|(k, v)| Some(format!("{k}={}", v.as_str()?))).collect();
     terms.join(",")
 }
 

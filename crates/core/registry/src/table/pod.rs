@@ -68,9 +68,8 @@ fn summary(pod: &Value) -> (String, usize, Restarts) {
     let mut restarts = Restarts { count: 0, last: None };
     let mut ready = 0;
     let initializing = initialization(pod, &mut ready, &mut restarts);
-    let initialized = list(pod, "status.conditions")
-        .iter()
-        .any(|c| text(c, "type") == "Initialized" && text(c, "status") == "True");
+    let initialized =
+        list(pod, "status.conditions").iter().any(|c| text(c, "type") == "Initialized" && text(c, "status") == "True");
     match initializing {
         Some(text) if !initialized => status = text,
         _ => {
@@ -86,7 +85,9 @@ fn summary(pod: &Value) -> (String, usize, Restarts) {
                 }
             }
             if status == "Completed" && running {
-                let ready = list(pod, "status.conditions").iter().any(|c| text(c, "type") == "Ready" && text(c, "status") == "True");
+                let ready = list(pod, "status.conditions")
+                    .iter()
+                    .any(|c| text(c, "type") == "Ready" && text(c, "status") == "True");
                 status = if ready { "Running".into() } else { "NotReady".into() };
             }
         }

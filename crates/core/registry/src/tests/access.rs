@@ -2,7 +2,8 @@
 
 use expect_test::expect;
 use km_api::resource::{
-    CERTIFICATE_SIGNING_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NODES, PODS, ROLES, SECRETS, SELF_SUBJECT_ACCESS_REVIEWS,
+    CERTIFICATE_SIGNING_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NODES, PODS, ROLES, SECRETS,
+    SELF_SUBJECT_ACCESS_REVIEWS,
 };
 use km_api::{ContentType, Identity, Request, Resource, Verb};
 use serde_json::{Value, json};
@@ -15,16 +16,29 @@ const RBAC: &str = "rbac.authorization.k8s.io/v1";
 /// A world where jane may read pods everywhere.
 fn world() -> World {
     let mut world = World::new();
-    world.put(&CLUSTER_ROLES, json!({"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": "reader"}, "rules": [
+    world.put(
+        &CLUSTER_ROLES,
+        json!({"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": "reader"}, "rules": [
         {"apiGroups": [""], "resources": ["pods", "pods/log"], "verbs": ["get", "list"]},
-        {"nonResourceURLs": ["/healthz*"], "verbs": ["get"]}]}));
-    world.put(&CLUSTER_ROLE_BINDINGS, json!({"apiVersion": RBAC, "kind": "ClusterRoleBinding", "metadata": {"name": "b"},
+        {"nonResourceURLs": ["/healthz*"], "verbs": ["get"]}]}),
+    );
+    world.put(
+        &CLUSTER_ROLE_BINDINGS,
+        json!({"apiVersion": RBAC, "kind": "ClusterRoleBinding", "metadata": {"name": "b"},
         "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "reader"},
-        "subjects": [{"kind": "User", "name": "jane"}]}));
+        "subjects": [{"kind": "User", "name": "jane"}]}),
+    );
     world
 }
 
-fn may(world: &World, identity: &Identity, verb: Verb, resource: &'static Resource, namespace: &str, name: &str) -> Result<(), String> {
+fn may(
+    world: &World,
+    identity: &Identity,
+    verb: Verb,
+    resource: &'static Resource,
+    namespace: &str,
+    name: &str,
+) -> Result<(), String> {
     let request = Request::new(verb, resource, namespace, name);
     authorize(&world.view, identity, &Attributes::of(&request)).map_err(|denied| denied.into_status().message)
 }
@@ -34,7 +48,8 @@ fn rules_grant_verbs_on_resources() {
     let (world, jane) = (world(), Identity::authenticated("jane", &[]));
     assert_eq!(may(&world, &jane, Verb::List, &PODS, "default", ""), Ok(()));
     expect![[r#"pods "web" is forbidden: User "jane" cannot delete resource "pods" in API group "" in the namespace "default""#]].assert_eq(&may(&world, &jane, Verb::Delete, &PODS, "default", "web").unwrap_err());
-    expect![[r#"nodes is forbidden: User "jane" cannot list resource "nodes" in API group "" at the cluster scope"#]].assert_eq(&may(&world, &jane, Verb::List, &NODES, "", "").unwrap_err());
+    expect![[r#"nodes is forbidden: User "jane" cannot list resource "nodes" in API group "" at the cluster scope"#]]
+        .assert_eq(&may(&world, &jane, Verb::List, &NODES, "", "").unwrap_err());
     assert!(authorize(&world.view, &jane, &Attributes::non_resource("GET", "/healthz/ping")).is_ok());
     let denied = authorize(&world.view, &jane, &Attributes::non_resource("GET", "/metrics")).unwrap_err();
     expect![[r#"forbidden: User "jane" cannot get path "/metrics""#]].assert_eq(&denied.into_status().message);
@@ -70,11 +85,16 @@ fn a_node_writes_only_its_own_objects() {
     let status = World::request(Verb::Patch, &PODS, "other", &Value::Null)
         .subresource("status")
         .body(ContentType::MergePatch, r#"{"status":{"phase":"Running"}}"#);
-    expect![[r#"pods "other" is forbidden: node "n1" can only update pod status for pods with spec.nodeName set to itself"#]].assert_eq(&world.run(&status).unwrap_err().message);
+    expect![[
+        r#"pods "other" is forbidden: node "n1" can only update pod status for pods with spec.nodeName set to itself"#
+    ]]
+    .assert_eq(&world.run(&status).unwrap_err().message);
     let node = json!({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n2"}});
-    expect![[r#"nodes "n2" is forbidden: node "n1" is not allowed to modify node "n2""#]].assert_eq(&world.create(&node).unwrap_err().message);
+    expect![[r#"nodes "n2" is forbidden: node "n1" is not allowed to modify node "n2""#]]
+        .assert_eq(&world.create(&node).unwrap_err().message);
     let deletion = World::request(Verb::Delete, &PODS, "other", &Value::Null);
-    expect![[r#"pods "other" is forbidden: node "n1" can only delete pods with spec.nodeName set to itself"#]].assert_eq(&world.run(&deletion).unwrap_err().message);
+    expect![[r#"pods "other" is forbidden: node "n1" can only delete pods with spec.nodeName set to itself"#]]
+        .assert_eq(&world.run(&deletion).unwrap_err().message);
 }
 
 #[test]

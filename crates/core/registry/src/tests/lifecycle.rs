@@ -1,7 +1,9 @@
 //! Objects from creation to deletion.
 
 use expect_test::{Expect, expect};
-use km_api::resource::{BINDINGS, CONFIG_MAPS, DEPLOYMENTS, EVENTS, NAMESPACES, PODS, SECRETS, SERVICE_ACCOUNTS, SERVICES};
+use km_api::resource::{
+    BINDINGS, CONFIG_MAPS, DEPLOYMENTS, EVENTS, NAMESPACES, PODS, SECRETS, SERVICE_ACCOUNTS, SERVICES,
+};
 use km_api::{ContentType, Verb};
 use serde_json::{Value, json};
 
@@ -18,7 +20,9 @@ fn config_map() -> Value {
 #[test]
 fn a_config_map_lives_from_creation_to_deletion() {
     let mut world = World::new();
-    check(&world.create(&config_map()).unwrap(), expect![[r#"
+    check(
+        &world.create(&config_map()).unwrap(),
+        expect![[r#"
         {
           "apiVersion": "v1",
           "data": {
@@ -32,15 +36,19 @@ fn a_config_map_lives_from_creation_to_deletion() {
             "resourceVersion": "11",
             "uid": "07070707-0707-4707-8707-070707070707"
           }
-        }"#]]);
+        }"#]],
+    );
     assert_eq!(world.create(&config_map()).unwrap_err().message, r#"configmaps "c" already exists"#);
     let patch = World::request(Verb::Patch, &CONFIG_MAPS, "c", &Value::Null)
         .body(ContentType::StrategicMergePatch, r#"{"data":{"b":"2"},"metadata":{"labels":{"x":"y"}}}"#);
     let patched = world.run(&patch).unwrap();
-    assert_eq!((&patched["data"], &patched["metadata"]["resourceVersion"]), (&json!({"a": "1", "b": "2"}), &json!("12")));
+    assert_eq!(
+        (&patched["data"], &patched["metadata"]["resourceVersion"]),
+        (&json!({"a": "1", "b": "2"}), &json!("12"))
+    );
     // The same patch again changes nothing and writes nothing.
     assert_eq!(world.run(&patch).unwrap(), patched);
-    let mut stale = patched.clone();
+    let mut stale = patched;
     stale["metadata"]["resourceVersion"] = json!("11");
     let update = World::request(Verb::Update, &CONFIG_MAPS, "c", &stale);
     assert_eq!(
@@ -56,7 +64,9 @@ fn a_config_map_lives_from_creation_to_deletion() {
 #[test]
 fn a_pod_gets_defaults_service_account_and_resources() {
     let mut world = World::new();
-    check(&world.create(&pod("web")).unwrap(), expect![[r#"
+    check(
+        &world.create(&pod("web")).unwrap(),
+        expect![[r#"
         {
           "apiVersion": "v1",
           "kind": "Pod",
@@ -164,7 +174,8 @@ fn a_pod_gets_defaults_service_account_and_resources() {
             "phase": "Pending",
             "qosClass": "Guaranteed"
           }
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[test]
@@ -197,7 +208,10 @@ fn a_pod_is_bound_once() {
     assert_eq!(stored["metadata"]["annotations"]["task"], "t1");
     assert_eq!(stored["status"]["conditions"][0]["type"], "PodScheduled");
     let again = world.run(&World::request(Verb::Create, &BINDINGS, "", &binding(&uid, "n2"))).unwrap_err();
-    assert_eq!(again.message, r#"Operation cannot be fulfilled on pods "web": pod web is already assigned to node "n1""#);
+    assert_eq!(
+        again.message,
+        r#"Operation cannot be fulfilled on pods "web": pod web is already assigned to node "n1""#
+    );
 }
 
 #[test]
@@ -261,7 +275,10 @@ fn a_namespace_terminates_before_it_goes() {
     world.create(&json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "shop"}})).unwrap();
     world.run(&World::request(Verb::Delete, &NAMESPACES, "shop", &Value::Null)).unwrap();
     let stored = world.stored(&NAMESPACES, "shop").unwrap();
-    assert_eq!((&stored["status"]["phase"], &stored["spec"]["finalizers"]), (&json!("Terminating"), &json!(["kubernetes"])));
+    assert_eq!(
+        (&stored["status"]["phase"], &stored["spec"]["finalizers"]),
+        (&json!("Terminating"), &json!(["kubernetes"]))
+    );
     let mut create = World::request(Verb::Create, &CONFIG_MAPS, "", &config_map());
     create.namespace = "shop".into();
     let refused = world.run(&create).unwrap_err();
@@ -290,9 +307,12 @@ fn status_and_spec_are_written_apart() {
     let created = world.create(&body).unwrap();
     assert_eq!(created["status"]["phase"], "Pending");
     let patch = r#"{"status":{"phase":"Running","podIP":"10.1.1.1"},"spec":{"hostname":"other"}}"#;
-    let main = World::request(Verb::Patch, &PODS, "web", &Value::Null).body(ContentType::MergePatch, r#"{"status":{"phase":"Running"}}"#);
+    let main = World::request(Verb::Patch, &PODS, "web", &Value::Null)
+        .body(ContentType::MergePatch, r#"{"status":{"phase":"Running"}}"#);
     assert_eq!(world.run(&main).unwrap()["status"]["phase"], "Pending");
-    let status = World::request(Verb::Patch, &PODS, "web", &Value::Null).subresource("status").body(ContentType::StrategicMergePatch, patch);
+    let status = World::request(Verb::Patch, &PODS, "web", &Value::Null)
+        .subresource("status")
+        .body(ContentType::StrategicMergePatch, patch);
     let updated = world.run(&status).unwrap();
     assert_eq!((&updated["status"]["phase"], &updated["spec"]["hostname"]), (&json!("Running"), &Value::Null));
     assert_eq!(updated["metadata"]["generation"], 1);
@@ -301,7 +321,8 @@ fn status_and_spec_are_written_apart() {
 #[test]
 fn a_deployment_counts_generations_and_scales() {
     let mut world = World::new();
-    let template = json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
+    let template =
+        json!({"metadata": {"labels": {"app": "web"}}, "spec": {"containers": [{"name": "c", "image": "i"}]}});
     world
         .create(&json!({"apiVersion": "apps/v1", "kind": "Deployment", "metadata": {"name": "web"},
             "spec": {"selector": {"matchLabels": {"app": "web"}}, "template": template}}))
@@ -309,7 +330,9 @@ fn a_deployment_counts_generations_and_scales() {
     let scale = World::request(Verb::Patch, &DEPLOYMENTS, "web", &Value::Null)
         .subresource("scale")
         .body(ContentType::MergePatch, r#"{"spec":{"replicas":3}}"#);
-    check(&world.run(&scale).unwrap(), expect![[r#"
+    check(
+        &world.run(&scale).unwrap(),
+        expect![[r#"
         {
           "apiVersion": "autoscaling/v1",
           "kind": "Scale",
@@ -327,7 +350,8 @@ fn a_deployment_counts_generations_and_scales() {
             "replicas": 0,
             "selector": "app=web"
           }
-        }"#]]);
+        }"#]],
+    );
     let stored = world.stored(&DEPLOYMENTS, "web").unwrap();
     assert_eq!((&stored["spec"]["replicas"], &stored["metadata"]["generation"]), (&json!(3), &json!(2)));
 }
@@ -338,7 +362,9 @@ fn services_get_addresses_and_node_ports_that_are_free() {
     let service = |name: &str, spec: Value| json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name}, "spec": spec});
     let ports = json!([{"port": 80}]);
     let a = world.create(&service("a", json!({"ports": ports, "selector": {"a": "b"}, "type": "NodePort"}))).unwrap();
-    check(&a["spec"], expect![[r#"
+    check(
+        &a["spec"],
+        expect![[r#"
         {
           "clusterIP": "10.96.104.81",
           "clusterIPs": [
@@ -363,19 +389,26 @@ fn services_get_addresses_and_node_ports_that_are_free() {
           },
           "sessionAffinity": "None",
           "type": "NodePort"
-        }"#]]);
+        }"#]],
+    );
     let taken = service("b", json!({"ports": ports, "clusterIP": a["spec"]["clusterIP"]}));
     let text = world.create(&taken).unwrap_err().message;
     assert!(text.ends_with("provided IP is already allocated"), "{text}");
     let outside = world.create(&service("b", json!({"ports": ports, "clusterIP": "1.2.3.4"}))).unwrap_err().message;
-    assert_eq!(outside, r#"Service "b" is invalid: spec.clusterIPs: Invalid value: ["1.2.3.4"]: failed to allocate IP 1.2.3.4: the provided IP (1.2.3.4) is not in the valid range. The range of valid IPs is 10.96.0.0/16"#);
+    assert_eq!(
+        outside,
+        r#"Service "b" is invalid: spec.clusterIPs: Invalid value: ["1.2.3.4"]: failed to allocate IP 1.2.3.4: the provided IP (1.2.3.4) is not in the valid range. The range of valid IPs is 10.96.0.0/16"#
+    );
     let headless = world.create(&service("h", json!({"clusterIP": "None", "selector": {"a": "b"}}))).unwrap();
     assert_eq!(headless["spec"]["clusterIPs"], json!(["None"]));
-    let mut moved = a.clone();
+    let mut moved = a;
     moved["spec"]["clusterIP"] = json!("10.96.9.9");
     moved["spec"]["clusterIPs"] = json!(["10.96.9.9"]);
     let text = world.run(&World::request(Verb::Update, &SERVICES, "a", &moved)).unwrap_err().message;
-    assert_eq!(text, r#"Service "a" is invalid: spec.clusterIPs[0]: Invalid value: ["10.96.9.9"]: may not change once set"#);
+    assert_eq!(
+        text,
+        r#"Service "a" is invalid: spec.clusterIPs[0]: Invalid value: ["10.96.9.9"]: may not change once set"#
+    );
 }
 
 #[test]
@@ -383,7 +416,10 @@ fn secrets_take_string_data_and_keep_their_type() {
     let mut world = World::new();
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "s"}, "stringData": {"a": "b"}});
     let created = world.create(&secret).unwrap();
-    assert_eq!((&created["data"], &created["type"], &created["stringData"]), (&json!({"a": "Yg=="}), &json!("Opaque"), &Value::Null));
+    assert_eq!(
+        (&created["data"], &created["type"], &created["stringData"]),
+        (&json!({"a": "Yg=="}), &json!("Opaque"), &Value::Null)
+    );
     let mut other = created;
     other["type"] = json!("kubernetes.io/tls");
     let text = world.run(&World::request(Verb::Update, &SECRETS, "s", &other)).unwrap_err().message;
@@ -408,7 +444,9 @@ fn token_requests_are_signed_by_the_driver() {
     let mut world = World::new();
     let body = json!({"apiVersion": "authentication.k8s.io/v1", "kind": "TokenRequest", "spec": {"audiences": []}});
     let request = World::request(Verb::Create, &SERVICE_ACCOUNTS, "default", &body).subresource("token");
-    check(&world.run(&request).unwrap(), expect![[r#"
+    check(
+        &world.run(&request).unwrap(),
+        expect![[r#"
         {
           "apiVersion": "authentication.k8s.io/v1",
           "kind": "TokenRequest",
@@ -427,7 +465,8 @@ fn token_requests_are_signed_by_the_driver() {
             "expirationTimestamp": "2026-11-21T23:26:40Z",
             "token": "signed"
           }
-        }"#]]);
+        }"#]],
+    );
 }
 
 #[test]
@@ -446,7 +485,8 @@ fn field_selectors_know_the_fields_of_their_kind() {
         let mut request = World::request(Verb::List, &PODS, "", &Value::Null);
         request.options.field_selector = selector.into();
         let found = world.run(&request).unwrap();
-        let found: Vec<&str> = found.as_array().unwrap().iter().map(|p| p["metadata"]["name"].as_str().unwrap()).collect();
+        let found: Vec<&str> =
+            found.as_array().unwrap().iter().map(|p| p["metadata"]["name"].as_str().unwrap()).collect();
         assert_eq!(found, names, "{selector}");
     }
     let mut request = World::request(Verb::List, &PODS, "", &Value::Null);

@@ -45,7 +45,8 @@ fn components_may_do_their_work_and_no_more() {
     assert!(may(manager, &[], Verb::Create, &PODS, ""));
     assert!(!may(framework, &[], Verb::Create, &PODS, ""));
     assert!(!may("jane", &[], Verb::Get, &SECRETS, ""));
-    let anonymous = |path| authorize(&world.view, &Identity::anonymous(), &Attributes::non_resource("get", path)).is_ok();
+    let anonymous =
+        |path| authorize(&world.view, &Identity::anonymous(), &Attributes::non_resource("get", path)).is_ok();
     assert!(anonymous("/healthz") && !anonymous("/api"));
 }
 
@@ -65,12 +66,11 @@ fn pods_are_printed_as_kubectl_shows_them() {
             .collect::<Vec<_>>()
             .join(" | ")
     };
-    let state = |state: Value, ready: bool, restarts: i64| {
-        json!({"name": "c", "state": state, "ready": ready, "restartCount": restarts})
-    };
+    let state = |state: Value, ready: bool, restarts: i64| json!({"name": "c", "state": state, "ready": ready, "restartCount": restarts});
     assert_eq!(cells(&|_| {}), "0/1 | Pending | 0 | 100s");
     assert_eq!(
-        cells(&|p| p["status"] = json!({"phase": "Running", "containerStatuses": [state(json!({"running": {}}), true, 0)]})),
+        cells(&|p| p["status"] =
+            json!({"phase": "Running", "containerStatuses": [state(json!({"running": {}}), true, 0)]})),
         "1/1 | Running | 0 | 100s"
     );
     assert_eq!(
@@ -82,17 +82,23 @@ fn pods_are_printed_as_kubectl_shows_them() {
         "0/1 | CrashLoopBackOff | 3 (10s ago) | 100s"
     );
     assert_eq!(
-        cells(&|p| p["status"] = json!({"phase": "Succeeded", "containerStatuses": [state(json!({"terminated": {"exitCode": 0, "reason": "Completed"}}), false, 0)]})),
+        cells(
+            &|p| p["status"] = json!({"phase": "Succeeded", "containerStatuses": [state(json!({"terminated": {"exitCode": 0, "reason": "Completed"}}), false, 0)]})
+        ),
         "0/1 | Completed | 0 | 100s"
     );
     assert_eq!(
         cells(&|p| {
             p["spec"]["initContainers"] = json!([{"name": "i"}]);
-            p["status"] = json!({"phase": "Pending", "initContainerStatuses": [{"name": "i", "state": {"running": {}}}]});
+            p["status"] =
+                json!({"phase": "Pending", "initContainerStatuses": [{"name": "i", "state": {"running": {}}}]});
         }),
         "0/1 | Init:0/1 | 0 | 100s"
     );
-    assert_eq!(cells(&|p| p["metadata"]["deletionTimestamp"] = json!("2026-11-21T22:26:40Z")), "0/1 | Terminating | 0 | 100s");
+    assert_eq!(
+        cells(&|p| p["metadata"]["deletionTimestamp"] = json!("2026-11-21T22:26:40Z")),
+        "0/1 | Terminating | 0 | 100s"
+    );
 }
 
 #[test]
@@ -100,7 +106,8 @@ fn a_table_carries_columns_cells_and_metadata() {
     let world = started();
     let object = world.view.objects[&key(&SERVICES, "kube-system", "kube-dns")].clone();
     let table = table(&SERVICES, &[object], Include::Metadata, world.now);
-    let names: Vec<&str> = table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
+    let names: Vec<&str> =
+        table["columnDefinitions"].as_array().unwrap().iter().map(|c| c["name"].as_str().unwrap()).collect();
     assert_eq!(names.join(" "), "Name Type Cluster-IP External-IP Port(s) Age Selector");
     assert_eq!(table["rows"][0]["object"]["kind"], "PartialObjectMetadata");
     expect![[r#"

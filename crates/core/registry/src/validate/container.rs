@@ -116,7 +116,9 @@ fn env(container: &Value, path: &str, errors: &mut Errors) {
             ["configMapRef", "secretRef"].into_iter().filter(|field| at(entry, field).is_some()).collect();
         match found.as_slice() {
             [] => errors.invalid(&path, "", "must specify one of: `configMapRef` or `secretRef`"),
-            [one] if text(entry, &format!("{one}.name")).is_empty() => errors.required(format!("{path}.{one}.name"), ""),
+            [one] if text(entry, &format!("{one}.name")).is_empty() => {
+                errors.required(format!("{path}.{one}.name"), "")
+            }
             [_] => {}
             _ => errors.invalid(&path, "", "may not have more than one field specified at a time"),
         }
@@ -127,7 +129,8 @@ fn value_from(entry: &Value, from: &Value, path: &str, errors: &mut Errors) {
     let sources = ["fieldRef", "resourceFieldRef", "configMapKeyRef", "secretKeyRef", "fileKeyRef"];
     let found: Vec<&str> = sources.into_iter().filter(|source| at(from, source).is_some()).collect();
     if found.is_empty() {
-        let detail = "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
+        let detail =
+            "must specify one of: `fieldRef`, `resourceFieldRef`, `configMapKeyRef`, `secretKeyRef` or `fileKeyRef`";
         errors.invalid(path, "", detail);
     } else if !text(entry, "value").is_empty() {
         errors.invalid(path, "", "may not be specified when `value` is not empty");
@@ -170,7 +173,9 @@ pub(crate) fn field_ref(field: &str, path: &str, known: &[&str], errors: &mut Er
         (field, None) if field.starts_with("metadata.") || ENV_FIELDS.contains(&field) => {
             errors.not_supported(path, field, known);
         }
-        (field, _) => errors.invalid(path, field, "error converting fieldPath: field label not supported: ".to_owned() + field),
+        (field, _) => {
+            errors.invalid(path, field, "error converting fieldPath: field label not supported: ".to_owned() + field)
+        }
     }
 }
 
@@ -206,7 +211,8 @@ fn probes(container: &Value, path: &str, role: Role, errors: &mut Errors) {
             continue;
         }
         handler(probe, &path, errors);
-        for number in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"] {
+        for number in ["initialDelaySeconds", "timeoutSeconds", "periodSeconds", "successThreshold", "failureThreshold"]
+        {
             non_negative(probe, number, &format!("{path}.{number}"), errors);
         }
         if field != "readinessProbe"
@@ -265,7 +271,8 @@ fn resources(resources: &Value, path: &str, errors: &mut Errors) {
     for kind in ["limits", "requests"] {
         for (name, amount) in entries(resources, kind) {
             let path = format!("{path}.{kind}");
-            let standard = ["cpu", "memory", "ephemeral-storage"].contains(&name.as_str()) || name.starts_with("hugepages-");
+            let standard =
+                ["cpu", "memory", "ephemeral-storage"].contains(&name.as_str()) || name.starts_with("hugepages-");
             if !standard && !name.contains('/') {
                 errors.invalid(&path, name, "must be a standard resource type or fully qualified");
                 errors.invalid(&path, name, "must be a standard resource for containers");

@@ -85,7 +85,11 @@ pub(crate) fn csr(object: &Value, errors: &mut Errors) {
         _ => {}
     }
     if let Some(seconds) = int(object, "spec.expirationSeconds").filter(|n| *n < 600) {
-        errors.invalid_value("spec.expirationSeconds", &json!(seconds), "may not specify a duration less than 600 seconds (10 minutes)");
+        errors.invalid_value(
+            "spec.expirationSeconds",
+            &json!(seconds),
+            "may not specify a duration less than 600 seconds (10 minutes)",
+        );
     }
 }
 

@@ -150,7 +150,8 @@ pub(crate) fn endpoint_slice(object: &Value, errors: &mut Errors) {
                 _ => false,
             };
             if !fits {
-                let detail = if kind == "IPv6" { "must be a valid IPv6 address" } else { "must be a valid IPv4 address" };
+                let detail =
+                    if kind == "IPv6" { "must be a valid IPv6 address" } else { "must be a valid IPv4 address" };
                 errors.invalid(format!("endpoints[{i}].addresses[{j}]"), address, detail);
             }
         }

@@ -44,7 +44,8 @@ fn spec_at(spec: &Value, path: &str, errors: &mut Errors) {
         unique_name(container, &format!("{path}.containers[{i}]"), &mut seen, errors);
     }
     for (i, container) in list(spec, "initContainers").iter().enumerate() {
-        let role = if text(container, "restartPolicy") == "Always" { container::Role::Sidecar } else { container::Role::Init };
+        let role =
+            if text(container, "restartPolicy") == "Always" { container::Role::Sidecar } else { container::Role::Init };
         container::validate(container, &format!("{path}.initContainers[{i}]"), &volumes, role, errors);
         unique_name(container, &format!("{path}.initContainers[{i}]"), &mut seen, errors);
     }
@@ -92,10 +93,9 @@ fn policies(spec: &Value, path: &str, errors: &mut Errors) {
     let dns = &["ClusterFirstWithHostNet", "ClusterFirst", "Default", "None"];
     match text(spec, "dnsPolicy") {
         "" => errors.required(format!("{path}.dnsPolicy"), ""),
-        "None" if at(spec, "dnsConfig").is_none() => errors.required(
-            format!("{path}.dnsConfig"),
-            "must provide `dnsConfig` when `dnsPolicy` is None",
-        ),
+        "None" if at(spec, "dnsConfig").is_none() => {
+            errors.required(format!("{path}.dnsConfig"), "must provide `dnsConfig` when `dnsPolicy` is None")
+        }
         policy if !dns.contains(&policy) => errors.not_supported(format!("{path}.dnsPolicy"), policy, dns),
         _ => {}
     }
@@ -117,7 +117,8 @@ fn placement(spec: &Value, path: &str, errors: &mut Errors) {
     }
     for (i, toleration) in list(spec, "tolerations").iter().enumerate() {
         let path = format!("{path}.tolerations[{i}]");
-        let (key, operator, effect) = (text(toleration, "key"), text(toleration, "operator"), text(toleration, "effect"));
+        let (key, operator, effect) =
+            (text(toleration, "key"), text(toleration, "operator"), text(toleration, "effect"));
         if !key.is_empty() {
             errors.invalid_all(format!("{path}.key"), key, names::qualified_name(key));
         }

@@ -33,7 +33,8 @@ pub(crate) fn validate(spec: &Value, path: &str, errors: &mut Errors) -> BTreeSe
 }
 
 fn source(volume: &Value, path: &str, errors: &mut Errors) {
-    let sources: Vec<&String> = volume.as_object().into_iter().flatten().map(|(key, _)| key).filter(|k| *k != "name").collect();
+    let sources: Vec<&String> =
+        volume.as_object().into_iter().flatten().map(|(key, _)| key).filter(|k| *k != "name").collect();
     if sources.is_empty() {
         errors.required(path, "must specify a volume type");
     }
@@ -91,7 +92,9 @@ fn downward(value: &Value, path: &str, errors: &mut Errors) {
         let path = format!("{path}.items[{i}]");
         relative(text(item, "path"), &format!("{path}.path"), errors);
         match (at(item, "fieldRef"), at(item, "resourceFieldRef")) {
-            (Some(field), None) => field_ref(text(field, "fieldPath"), &format!("{path}.fieldRef"), FILE_FIELDS, errors),
+            (Some(field), None) => {
+                field_ref(text(field, "fieldPath"), &format!("{path}.fieldRef"), FILE_FIELDS, errors)
+            }
             (None, Some(_)) => {}
             (None, None) => errors.required(path, "one of fieldRef and resourceFieldRef is required"),
             (Some(_), Some(_)) => {

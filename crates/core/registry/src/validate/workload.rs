@@ -21,10 +21,18 @@ pub(crate) fn deployment(object: &Value, errors: &mut Errors) {
     non_negative(object, "spec.revisionHistoryLimit", "spec.revisionHistoryLimit", errors);
     if let Some(deadline) = int(object, "spec.progressDeadlineSeconds") {
         if deadline < 0 {
-            errors.invalid_value("spec.progressDeadlineSeconds", &json!(deadline), "must be greater than or equal to 0");
+            errors.invalid_value(
+                "spec.progressDeadlineSeconds",
+                &json!(deadline),
+                "must be greater than or equal to 0",
+            );
         }
         if deadline <= int(object, "spec.minReadySeconds").unwrap_or(0) {
-            errors.invalid_value("spec.progressDeadlineSeconds", &json!(deadline), "must be greater than minReadySeconds");
+            errors.invalid_value(
+                "spec.progressDeadlineSeconds",
+                &json!(deadline),
+                "must be greater than minReadySeconds",
+            );
         }
     }
 }
@@ -69,15 +77,17 @@ fn selector(object: &Value, empty: &str, errors: &mut Errors) {
     let operators = &["DoesNotExist", "Exists", "In", "NotIn"];
     for (i, expression) in list(selector, "matchExpressions").iter().enumerate() {
         let path = format!("spec.selector.matchExpressions[{i}]");
-        let values: Vec<String> =
-            crate::value::texts(expression, "values").into_iter().map(str::to_owned).collect();
+        let values: Vec<String> = crate::value::texts(expression, "values").into_iter().map(str::to_owned).collect();
         let operator = match text(expression, "operator") {
             "In" | "NotIn" if values.is_empty() => {
                 errors.required(format!("{path}.values"), "must be specified when `operator` is 'In' or 'NotIn'");
                 continue;
             }
             "Exists" | "DoesNotExist" if !values.is_empty() => {
-                errors.forbidden(format!("{path}.values"), "may not be specified when `operator` is 'Exists' or 'DoesNotExist'");
+                errors.forbidden(
+                    format!("{path}.values"),
+                    "may not be specified when `operator` is 'Exists' or 'DoesNotExist'",
+                );
                 continue;
             }
             "In" => km_api::selector::Operator::In(values),
@@ -122,10 +132,9 @@ fn template(object: &Value, errors: &mut Errors) {
 fn strategy(object: &Value, errors: &mut Errors) {
     let rolling = at(object, "spec.strategy.rollingUpdate");
     match text(object, "spec.strategy.type") {
-        "Recreate" if rolling.is_some() => errors.forbidden(
-            "spec.strategy.rollingUpdate",
-            "may not be specified when strategy `type` is 'Recreate'",
-        ),
+        "Recreate" if rolling.is_some() => {
+            errors.forbidden("spec.strategy.rollingUpdate", "may not be specified when strategy `type` is 'Recreate'")
+        }
         "Recreate" => {}
         "RollingUpdate" => match rolling {
             None => errors.required("spec.strategy.rollingUpdate", "this should be defaulted and never be nil"),
