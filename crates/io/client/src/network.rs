@@ -3,6 +3,8 @@
 //! kube's client does TLS, client certificates and connection keeping; objects stay bytes, because what the
 //! reader needs of them is decided above.
 
+use std::path::{Path, PathBuf};
+
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
 use futures::future::BoxFuture;
@@ -13,6 +15,7 @@ use http_body_util::{BodyExt as _, BodyStream};
 use km_api::{Event, EventType, List, Object, Request, Response, Status, Verb};
 use km_base::{Revision, chain};
 use kube::client::Body;
+use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
@@ -47,6 +50,15 @@ pub enum EndpointError {
     /// The CA is not PEM.
     #[error("failed to read the API server's CA certificate: not PEM")]
     Ca,
+    /// A kubeconfig cannot be used.
+    #[error("failed to use the kubeconfig {}", path.display())]
+    Kubeconfig {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: Box<kube::config::KubeconfigError>,
+    },
     /// TLS refused the CA, the certificate or the key.
     #[error("failed to set up a connection to {url}")]
     Tls {
@@ -64,6 +76,25 @@ pub struct NetworkBackend {
 }
 
 impl NetworkBackend {
+    /// Sets up a backend from a kubeconfig file's current context. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// [`EndpointError`] when the file or what it names cannot be used.
+    pub async fn from_kubeconfig(path: &Path) -> Result<Self, EndpointError> {
+        let failed = |source: kube::config::KubeconfigError| EndpointError::Kubeconfig {
+            path: path.to_owned(),
+            source: Box::new(source),
+        };
+        let kubeconfig = Kubeconfig::read_from(path).map_err(failed)?;
+        let options = KubeConfigOptions::default();
+        let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
+        config.read_timeout = None;
+        let url = config.cluster_url.to_string();
+        let client =
+            kube::Client::try_from(config).map_err(|source| EndpointError::Tls { url, source: Box::new(source) })?;
+        Ok(Self { client })
+    }
+
     /// Sets up a backend; connects on first use. Must be called within a tokio runtime.
     ///
     /// # Errors
