@@ -46,4 +46,4 @@ pub use pki::{CertificateError, client as client_certificate, open_ca};
 pub use server::{ApiServer, ApiServerConfig, ApiServerDeps, ConfigError, StartError};
 pub use service::Service;
 pub use storage::{OpenError, Storage};
-pub use writer::Clock;
+pub use writer::{BootstrapError, Clock};

@@ -13,7 +13,7 @@ use km_api::Identity;
 use km_api::identity::SYSTEM_MASTERS;
 use km_base::chain;
 use km_client::Client;
-use km_mvcc::{Durability, Expect, Op, Snapshot, Txn, TxnError};
+use km_mvcc::Snapshot;
 use km_net::client::ClientIdentity;
 use km_net::pki::{Ca, Credential};
 use km_net::task::TaskError;
@@ -21,7 +21,6 @@ use km_net::tls::{self, TlsError};
 use km_net::{ClientError, ServeConfig, Shutdown, TaskSet, serve_tls};
 use km_registry::authorize::Policy;
 use km_registry::{Config, PortRange, ServiceCidr};
-use km_store::{Record, StoreError};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::sync::{mpsc, watch};
@@ -36,7 +35,7 @@ use crate::publisher::{Publisher, PublisherDeps, SUBSCRIBE_QUEUE_LEN, Subscribe}
 use crate::service::Service;
 use crate::storage::{self, Storage};
 use crate::view::SnapshotView;
-use crate::writer::{Clock, PENDING_QUEUE_LEN, Pending, WRITE_QUEUE_LEN, WriteRequest, Writer, WriterDeps};
+use crate::writer::{BootstrapError, Clock, PENDING_QUEUE_LEN, Pending, WRITE_QUEUE_LEN, WriteRequest, Writer, WriterDeps};
 use crate::{KeyError, csr, kubeconfig};
 
 /// How long the parts inside may take to stop, after the connections have drained.
@@ -142,12 +141,9 @@ pub enum StartError {
     /// The socket has no address.
     #[error("the API server's socket cannot be used")]
     Socket(#[source] std::io::Error),
-    /// The objects that every cluster has cannot be applied.
+    /// The objects that every cluster has cannot be made.
     #[error("the first objects of the cluster cannot be made")]
-    Bootstrap(#[source] TxnError),
-    /// The objects that every cluster has cannot be stored.
-    #[error("the first objects of the cluster cannot be stored")]
-    Store(#[from] StoreError),
+    Bootstrap(#[from] BootstrapError),
 }
 
 /// An API server, ready to run.
@@ -194,9 +190,7 @@ impl ApiServer {
         let issuer = config.issuer();
         let tokens = Tokens::open(&config.pki_dir.join("sa.key"), issuer.clone(), vec![issuer])?;
         let registry = Arc::new(config.registry(address.port()));
-        let mut storage = deps.storage;
-        bootstrap(&mut storage, &registry, now).await?;
-        let (service, parts) = connect(storage, registry, deps.clock, tokens);
+        let (service, parts) = connect(deps.storage, registry, deps.clock, tokens).await?;
         Ok(Self {
             config,
             listener: deps.listener,
@@ -294,21 +288,20 @@ fn report(outcome: Result<(), TaskError>) {
     }
 }
 
-/// Makes the channels between service, writer and publisher.
-fn connect(storage: Storage, registry: Arc<Config>, clock: Clock, tokens: Tokens) -> (Service, Parts) {
+/// Makes the channels between service, writer and publisher, and the objects that every cluster has.
+async fn connect(
+    storage: Storage,
+    registry: Arc<Config>,
+    clock: Clock,
+    tokens: Tokens,
+) -> Result<(Service, Parts), BootstrapError> {
     let Storage { store, mvcc, .. } = storage;
-    let head: Snapshot = mvcc.snapshot();
-    let revision = head.revision().0;
-    let policy = Policy::of(&SnapshotView(&head));
-    let (published_in, published) = watch::channel(head);
+    let (published_in, published) = watch::channel(mvcc.snapshot());
     let (failed_in, failed) = watch::channel(0);
     let (writes, requests) = mpsc::channel(WRITE_QUEUE_LEN);
     let (pending_in, pending) = mpsc::channel(PENDING_QUEUE_LEN);
     let (subscribe_in, subscribe) = mpsc::channel(SUBSCRIBE_QUEUE_LEN);
-    let dispatched = Arc::new(AtomicU64::new(revision));
-    let policy_revision = Arc::new(AtomicU64::new(revision));
-    let watchers = Arc::new(AtomicU64::new(0));
-    let writer = Writer::new(
+    let mut writer = Writer::new(
         mvcc,
         WriterDeps {
             store: Arc::clone(&store),
@@ -319,6 +312,12 @@ fn connect(storage: Storage, registry: Arc<Config>, clock: Clock, tokens: Tokens
             pending: pending_in,
         },
     );
+    let head: Snapshot = writer.bootstrap(&published_in).await?;
+    let revision = head.revision().0;
+    let policy = Policy::of(&SnapshotView(&head));
+    let dispatched = Arc::new(AtomicU64::new(revision));
+    let policy_revision = Arc::new(AtomicU64::new(revision));
+    let watchers = Arc::new(AtomicU64::new(0));
     let publisher = Publisher::new(PublisherDeps {
         published: published_in,
         failed: failed_in,
@@ -338,38 +337,5 @@ fn connect(storage: Storage, registry: Arc<Config>, clock: Clock, tokens: Tokens
         tokens: Arc::new(tokens),
         store,
     };
-    (service, Parts { writer, requests, publisher, pending, subscribe, watchers })
-}
-
-/// Adds the objects that every cluster has and this one lacks, and waits until they are durable.
-async fn bootstrap(
-    storage: &mut Storage,
-    registry: &Config,
-    now: km_base::Timestamp,
-) -> Result<(), StartError> {
-    let revision = storage.mvcc.next_revision();
-    let writes = shim(&SnapshotView(storage.mvcc.head()), registry, now, revision);
-    if writes.is_empty() {
-        return Ok(());
-    }
-    let count = writes.len();
-    let ops = writes
-        .into_iter()
-        .filter_map(|write| write.value.map(|value| Op::put(write.key, Expect::Any, value)))
-        .collect();
-    let committed = storage.mvcc.apply(Txn { ops, durability: Durability::Sync }).map_err(StartError::Bootstrap)?;
-    let ops = committed.events.iter().map(|e| (Arc::clone(&e.key), e.value().cloned())).collect();
-    storage.store.append(Record { revision: committed.revision, ops }, km_store::Durability::Sync).await?;
-    info!(count, "made the objects that every cluster has");
-    Ok(())
-}
-
-// SHIM
-fn shim(view: &dyn km_registry::View, _r: &Config, now: km_base::Timestamp, revision: km_base::Revision) -> Vec<km_registry::Write> {
-    ["default", "kube-system"].iter().filter_map(|n| {
-        let key = km_registry::key(&km_api::resource::NAMESPACES, "", n);
-        if view.get(&key).is_some() { return None; }
-        let v = serde_json::json!({"apiVersion":"v1","kind":"Namespace","metadata":{"name":n,"uid":uuid::Uuid::new_v4().to_string(),"resourceVersion":revision.to_string(),"creationTimestamp":now.rfc3339()},"spec":{"finalizers":["kubernetes"]},"status":{"phase":"Active"}});
-        Some(km_registry::Write{key, value: Some(v.to_string().into()), durability: km_registry::Durability::Synced})
-    }).collect()
+    Ok((service, Parts { writer, requests, publisher, pending, subscribe, watchers }))
 }

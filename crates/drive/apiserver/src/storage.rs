@@ -7,7 +7,7 @@ use std::time::Duration;
 use km_base::{Revision, chain};
 use km_mvcc::{Entry, Limits, Mvcc, Range, RevisionError, Snapshot};
 use km_net::Shutdown;
-use km_store::{OsDisk, Recovery, Replayed, StateEntry, Store, StoreConfig, StoreDeps, StoreError};
+use km_store::{Disk, OsDisk, Recovery, Replayed, StateEntry, Store, StoreConfig, StoreDeps, StoreError};
 use tokio::sync::watch;
 use tracing::{info, warn};
 
@@ -45,8 +45,16 @@ impl Storage {
     /// # Errors
     /// [`OpenError`]; another process holding the store is `Locked`.
     pub fn open(dir: PathBuf) -> Result<Self, OpenError> {
+        Self::open_on(dir, Arc::new(OsDisk))
+    }
+
+    /// Opens the store on another disk than the machine's: for tests of full and broken ones.
+    ///
+    /// # Errors
+    /// As [`Storage::open`].
+    pub fn open_on(dir: PathBuf, disk: Arc<dyn Disk>) -> Result<Self, OpenError> {
         let mut restore = Restore::default();
-        let deps = StoreDeps { disk: Arc::new(OsDisk) };
+        let deps = StoreDeps { disk };
         let (store, recovery) = Store::open(StoreConfig::new(dir), deps, &mut |replayed| restore.add(replayed))?;
         let mut mvcc = restore.finish().map_err(OpenError::History)?;
         let next = Revision(recovery.next_revision.0.saturating_sub(1));

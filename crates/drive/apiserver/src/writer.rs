@@ -17,7 +17,7 @@
 use std::pin::Pin;
 use std::sync::Arc;
 
-use km_api::{Identity, Request, Response, Status};
+use km_api::{ContentType, Identity, Request, Response, Status, Verb};
 use km_base::Timestamp;
 use km_mvcc::{Change, Durability, Event, Expect, Mvcc, Op, Snapshot, Txn};
 use km_registry::{Call, Commit, Config, Decision, Entropy, Question};
@@ -97,6 +97,25 @@ pub(crate) struct WriterDeps {
     pub(crate) pending: mpsc::Sender<Pending>,
 }
 
+/// The objects that every cluster has cannot be made.
+#[derive(Debug, thiserror::Error)]
+pub enum BootstrapError {
+    /// One is refused.
+    #[error("failed to make {resource} {name:?}")]
+    Refused {
+        /// Plural name of its resource.
+        resource: &'static str,
+        /// Its name.
+        name: String,
+        /// Why.
+        #[source]
+        status: Status,
+    },
+    /// They cannot be stored.
+    #[error("failed to store them")]
+    Store(#[from] StoreError),
+}
+
 pub(crate) struct Writer {
     mvcc: Mvcc,
     deps: WriterDeps,
@@ -106,6 +125,30 @@ pub(crate) struct Writer {
 impl Writer {
     pub(crate) fn new(mvcc: Mvcc, deps: WriterDeps) -> Self {
         Self { mvcc, deps, epoch: 0 }
+    }
+
+    /// Makes the objects that every cluster has and this one lacks, waits until they are durable, shows and
+    /// returns the state that has them.
+    pub(crate) async fn bootstrap(&mut self, published: &watch::Sender<Snapshot>) -> Result<Snapshot, BootstrapError> {
+        let identity = Identity::authenticated("system:apiserver", &[km_api::identity::SYSTEM_MASTERS]);
+        let mut last = None;
+        for (resource, object) in km_registry::bootstrap_objects(&self.deps.config) {
+            let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
+            let (namespace, name) = (text("namespace"), text("name"));
+            if self.mvcc.head().get(&km_registry::key(resource, &namespace, &name)).is_some() {
+                continue;
+            }
+            let request = Request::new(Verb::Create, resource, &namespace, "");
+            let request = request.body(ContentType::Json, object.to_string());
+            let failed = |status| BootstrapError::Refused { resource: resource.plural, name: name.clone(), status };
+            // The acknowledgement of the last one is that of all.
+            last = self.outcome(&request, &identity).map_err(failed)?.0.or(last);
+        }
+        if let Some(committing) = last {
+            committing.ack.await?;
+            published.send_replace(committing.after);
+        }
+        Ok(self.mvcc.snapshot())
     }
 
     /// Serves until shutdown; what was queued before is still decided.

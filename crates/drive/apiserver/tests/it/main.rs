@@ -2,6 +2,7 @@
 
 mod certificates;
 mod child;
+mod disk;
 mod identities;
 mod kubectl;
 mod nodes;

@@ -31,8 +31,13 @@ pub(crate) struct Server {
 impl Server {
     /// Starts a server on the state in `dir`.
     pub(crate) async fn start(dir: &Path) -> Self {
+        Self::start_on(dir, Arc::new(km_store::OsDisk)).await
+    }
+
+    /// Starts a server on a disk that the test controls.
+    pub(crate) async fn start_on(dir: &Path, disk: Arc<dyn km_store::Disk>) -> Self {
         let store = dir.join("store");
-        let storage = tokio::task::spawn_blocking(move || Storage::open(store)).await.unwrap().unwrap();
+        let storage = tokio::task::spawn_blocking(move || Storage::open_on(store, disk)).await.unwrap().unwrap();
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
         let config = ApiServerConfig {
             pki_dir: dir.join("pki"),

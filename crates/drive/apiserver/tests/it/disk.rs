@@ -1,0 +1,99 @@
+//! A full disk: changes are refused, nothing that was refused is ever seen, and it recovers.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use km_api::resource::CONFIG_MAPS;
+use km_api::{Event, Options};
+use km_store::{Disk, DiskFile, OsDisk};
+use serde_json::json;
+
+use crate::server::Server;
+
+/// The machine's disk, which can be told to be full.
+#[derive(Clone, Default)]
+struct FullDisk(Arc<AtomicBool>);
+
+struct FullFile {
+    file: Box<dyn DiskFile>,
+    full: Arc<AtomicBool>,
+}
+
+impl Disk for FullDisk {
+    fn create(&self, path: &Path, contents: &[u8]) -> io::Result<Box<dyn DiskFile>> {
+        let file = OsDisk.create(path, contents)?;
+        Ok(Box::new(FullFile { file, full: Arc::clone(&self.0) }))
+    }
+}
+
+impl DiskFile for FullFile {
+    fn write_at(&mut self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        if self.full.load(Ordering::SeqCst) {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        self.file.write_at(offset, bytes)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.file.sync()
+    }
+
+    fn set_len(&mut self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+}
+
+fn config_map(name: &str) -> String {
+    json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}}).to_string()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn full_disk_refuses_changes_shows_none_of_them_and_recovers() {
+    use futures::StreamExt;
+    let dir = tempfile::tempdir().unwrap();
+    let disk = FullDisk::default();
+    let server = Server::start_on(dir.path(), Arc::new(disk.clone())).await;
+    let client = server.client();
+    client.create(&CONFIG_MAPS, "default", config_map("before")).await.unwrap();
+    let options = Options { send_initial_events: Some(false), ..Options::default() };
+    let mut watch = client.watch(&CONFIG_MAPS, "default", options).await.unwrap();
+
+    disk.0.store(true, Ordering::SeqCst);
+    let attempts = (0..50).map(|n| {
+        let client = client.clone();
+        tokio::spawn(async move { client.create(&CONFIG_MAPS, "default", config_map(&format!("lost{n}"))).await })
+    });
+    for attempt in attempts.collect::<Vec<_>>() {
+        let refused = attempt.await.unwrap().unwrap_err();
+        assert_eq!(refused.code, 503, "{refused:?}");
+    }
+    let list = client.list(&CONFIG_MAPS, "default", Options::default()).await.unwrap();
+    assert!(list.items.iter().all(|o| !o.meta().name.starts_with("lost")));
+    assert_eq!(server.kubectl(&["get", "cm", "before", "-o", "name"]).await, "configmap/before\n", "reads go on");
+
+    disk.0.store(false, Ordering::SeqCst);
+    let mut made = Vec::new();
+    for n in 0..10 {
+        let name = format!("after{n}");
+        made.push(loop {
+            // The first may still be of the failed epoch.
+            match client.create(&CONFIG_MAPS, "default", config_map(&name)).await {
+                Ok(object) => break object,
+                Err(status) => assert!(status.retryable(), "{status:?}"),
+            }
+        });
+    }
+    for object in &made {
+        let event = tokio::time::timeout(crate::server::PATIENCE, watch.next()).await.unwrap().unwrap();
+        let Event::Object(_, seen) = event else { panic!("{event:?}") };
+        assert_eq!(seen.bytes(), object.bytes(), "the watch goes on with what was stored, and with nothing else");
+    }
+    server.stop().await;
+    let server = Server::start(dir.path()).await;
+    let list = server.client().list(&CONFIG_MAPS, "default", Options::default()).await.unwrap();
+    assert_eq!(list.items.iter().filter(|o| o.meta().name.starts_with("after")).count(), 10);
+    assert!(list.items.iter().all(|o| !o.meta().name.starts_with("lost")));
+    server.stop().await;
+}
