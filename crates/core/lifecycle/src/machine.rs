@@ -263,7 +263,9 @@ impl Lifecycle {
             if here && task == Some(self.task_id.as_str()) {
                 return self.activate(now, &pod);
             }
-            if task.is_some() || spec::spec(&pod).node_name.is_some() {
+            // A pod that is launched again shows its earlier task until this one's Binding.
+            let earlier = task.is_some_and(|task| spec::is_earlier(task, &self.task_id));
+            if !earlier && (task.is_some() || spec::spec(&pod).node_name.is_some()) {
                 return self.end_unbound("the pod is bound to another task", out);
             }
         }

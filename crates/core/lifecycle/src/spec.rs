@@ -83,6 +83,19 @@ pub(crate) fn bound_task(pod: &Pod) -> Option<&str> {
     pod.metadata.annotations.as_ref()?.get(TASK_ID_ANNOTATION).map(String::as_str)
 }
 
+/// Tells whether `other` is an earlier task of the same pod than `own`: IDs are `<pod uid>.<epoch>.<n>`.
+pub(crate) fn is_earlier(other: &str, own: &str) -> bool {
+    fn parts(id: &str) -> Option<(&str, u64, u64)> {
+        let (rest, n) = id.rsplit_once('.')?;
+        let (uid, epoch) = rest.rsplit_once('.')?;
+        Some((uid, epoch.parse().ok()?, n.parse().ok()?))
+    }
+    match (parts(other), parts(own)) {
+        (Some(other), Some(own)) => other.0 == own.0 && (other.1, other.2) < (own.1, own.2),
+        _ => false,
+    }
+}
+
 /// Tells whether the pod ended in an earlier life of this node.
 pub(crate) fn has_ended(pod: &Pod) -> bool {
     let phase = pod.status.as_ref().and_then(|status| status.phase.as_deref());

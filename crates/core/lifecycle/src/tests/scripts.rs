@@ -70,6 +70,22 @@ fn pod_of_another_task_ends_the_task_before_its_first_container() {
 }
 
 #[test]
+fn pod_launched_again_waits_while_it_shows_its_earlier_task() {
+    let mut bench = Bench::new(one("Always"));
+    bench.event(Event::TaskLaunched);
+    bench.pod["spec"]["nodeName"] = json!("n1");
+    bench.pod["metadata"]["annotations"] = json!({ km_podwire::TASK_ID_ANNOTATION: "u1.1.0" });
+    bench.changed();
+    bench.bind();
+    check(&bench, expect![[r#"
+        task Starting
+        wake +15s
+        PrepareVolumes
+        status Pending ready=False a=ContainerCreating/0
+    "#]]);
+}
+
+#[test]
 fn pod_that_does_not_exist_ends_the_task() {
     let mut bench = Bench::new(one("Always"));
     bench.event(Event::TaskLaunched);

@@ -1,0 +1,149 @@
+//! Runs probes and hooks against containers: exec, http, tcp, sleep. Results become events; nothing is decided.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use km_kinds::api::core::v1::{Container, ExecAction, HTTPGetAction, Probe};
+use km_kinds::apimachinery::pkg::util::intstr::IntOrString;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+use tokio::time::timeout;
+
+use crate::context::Context;
+
+/// Most of a probe's output that is shown.
+// k8s 1.33 pkg/probe/http/http.go: maxRespBodyLength 10 KiB; messages show 256 bytes of it here.
+const OUTPUT_SHOWN: usize = 256;
+const RESPONSE_BYTES_MAX: u64 = 10 << 10;
+
+/// Who is probed.
+#[derive(Clone)]
+pub(crate) struct Target {
+    pub(crate) container: Container,
+    pub(crate) id: String,
+    pub(crate) pod_ip: String,
+}
+
+/// Probes once.
+pub(crate) async fn once(ctx: &Arc<Context>, target: &Target, probe: &Probe) -> Result<(), String> {
+    let limit = Duration::from_secs(positive(probe.timeout_seconds, 1));
+    if let Some(action) = &probe.exec {
+        return exec(ctx, &target.id, action, limit).await;
+    }
+    if let Some(action) = &probe.http_get {
+        return http(target, action, limit).await;
+    }
+    if let Some(action) = &probe.tcp_socket {
+        let host = action.host.as_deref().filter(|host| !host.is_empty()).unwrap_or(&target.pod_ip);
+        let port = port(&target.container, &action.port)?;
+        return tcp(host, port, limit).await.map(drop);
+    }
+    if let Some(action) = &probe.grpc {
+        // A connection shows that the server lives; its health service is not asked (docs/status.md).
+        let port = u16::try_from(action.port).map_err(|_| format!("invalid port {}", action.port))?;
+        return tcp(&target.pod_ip, port, limit).await.map(drop);
+    }
+    Err("missing probe handler".to_owned())
+}
+
+pub(crate) fn positive(value: Option<i32>, default: u64) -> u64 {
+    value.and_then(|value| u64::try_from(value).ok()).filter(|value| *value > 0).unwrap_or(default)
+}
+
+/// Runs a command in a container.
+pub(crate) async fn exec(ctx: &Context, id: &str, action: &ExecAction, limit: Duration) -> Result<(), String> {
+    let command = action.command.clone().unwrap_or_default();
+    match ctx.runtime.cri.exec_sync(id, &command, limit).await {
+        Ok(output) if output.exit_code == 0 => Ok(()),
+        Ok(output) => {
+            let bytes = [output.stdout, output.stderr].concat();
+            Err(String::from_utf8_lossy(&bytes[..bytes.len().min(OUTPUT_SHOWN)]).into_owned())
+        }
+        Err(error) if error.is_timeout() => {
+            Err(format!("command timed out: {command:?} timed out after {}s", limit.as_secs()))
+        }
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// Makes an HTTP request; 2xx and 3xx succeed.
+pub(crate) async fn http(target: &Target, action: &HTTPGetAction, limit: Duration) -> Result<(), String> {
+    let host = action.host.as_deref().filter(|host| !host.is_empty()).unwrap_or(&target.pod_ip);
+    let port = port(&target.container, &action.port)?;
+    let path = action.path.as_deref().filter(|path| !path.is_empty()).unwrap_or("/");
+    let slash = if path.starts_with('/') { "" } else { "/" };
+    let scheme = action.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
+    let url = format!("{scheme}://{host}:{port}{slash}{path}");
+    if scheme != "http" {
+        return Err(format!("Get {url:?}: probes by {scheme} are not supported by km yet"));
+    }
+    let mut head = format!("GET {slash}{path} HTTP/1.1\r\nConnection: close\r\n");
+    let mut own_host = false;
+    for header in action.http_headers.iter().flatten() {
+        own_host |= header.name.eq_ignore_ascii_case("host");
+        if !header.name.contains(['\r', '\n']) && !header.value.contains(['\r', '\n']) {
+            head.push_str(&format!("{}: {}\r\n", header.name, header.value));
+        }
+    }
+    if !own_host {
+        head.push_str(&format!("Host: {host}:{port}\r\n"));
+    }
+    head.push_str("User-Agent: kube-probe/1.37\r\nAccept: */*\r\n\r\n");
+    let exchange = async {
+        let mut stream = TcpStream::connect((host, port)).await.map_err(|error| dial(host, port, &error))?;
+        stream.write_all(head.as_bytes()).await.map_err(|error| error.to_string())?;
+        let mut answer = Vec::new();
+        stream.take(RESPONSE_BYTES_MAX).read_to_end(&mut answer).await.map_err(|error| error.to_string())?;
+        Ok::<_, String>(answer)
+    };
+    let answer = match timeout(limit, exchange).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(error)) => return Err(format!("Get {url:?}: {error}")),
+        Err(_) => {
+            return Err(format!(
+                "Get {url:?}: context deadline exceeded (Client.Timeout exceeded while awaiting headers)"
+            ));
+        }
+    };
+    let line = String::from_utf8_lossy(&answer[..answer.len().min(64)]).into_owned();
+    match line.split_whitespace().nth(1).and_then(|code| code.parse::<u16>().ok()) {
+        Some(code) if (200..400).contains(&code) => Ok(()),
+        Some(code) => Err(format!("HTTP probe failed with statuscode: {code}")),
+        None => Err(format!("Get {url:?}: malformed HTTP response")),
+    }
+}
+
+async fn tcp(host: &str, port: u16, limit: Duration) -> Result<TcpStream, String> {
+    match timeout(limit, TcpStream::connect((host, port))).await {
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(error)) => Err(dial(host, port, &error)),
+        Err(_) => Err(format!("dial tcp {host}:{port}: i/o timeout")),
+    }
+}
+
+/// Writes a failed connection as Go does, which is how people know it.
+fn dial(host: &str, port: u16, error: &std::io::Error) -> String {
+    let what = match error.kind() {
+        std::io::ErrorKind::ConnectionRefused => "connect: connection refused".to_owned(),
+        std::io::ErrorKind::HostUnreachable => "connect: no route to host".to_owned(),
+        _ => error.to_string(),
+    };
+    format!("dial tcp {host}:{port}: {what}")
+}
+
+fn port(container: &Container, port: &IntOrString) -> Result<u16, String> {
+    let found = match port {
+        IntOrString::Int(number) => u16::try_from(*number).ok(),
+        IntOrString::String(name) => container
+            .ports
+            .iter()
+            .flatten()
+            .find(|p| p.name.as_deref() == Some(name))
+            .and_then(|p| u16::try_from(p.container_port).ok())
+            .or_else(|| name.parse().ok()),
+    };
+    found.ok_or_else(|| match port {
+        IntOrString::Int(number) => format!("invalid port number: {number}"),
+        IntOrString::String(name) => format!("couldn't find port: {name}"),
+    })
+}
