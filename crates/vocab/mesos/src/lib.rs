@@ -36,6 +36,7 @@ pub mod resources;
 pub mod scheduler;
 mod states;
 mod tasks;
+pub mod text;
 mod values;
 
 pub use agents::*;
