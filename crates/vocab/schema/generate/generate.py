@@ -44,6 +44,8 @@ SKIP = {META + n for n in ("TypeMeta", "Timestamp", "Verbs", "GroupVersion", "Gr
 NO_PROTO = {META + n for n in ("Table", "TableColumnDefinition", "TableRow", "TableRowCondition", "TableOptions", "InternalEvent")} - {META + "InternalEvent"}
 # meta/v1 kinds are registered in every group; the ones clients send or get by name.
 META_KINDS = "Status APIVersions APIGroup APIGroupList APIResourceList WatchEvent DeleteOptions ListOptions GetOptions CreateOptions UpdateOptions PatchOptions PartialObjectMetadata PartialObjectMetadataList Table List".split()
+# Typed clients encode the options of a deletion with the group and version of what they delete.
+OPTION_GROUPS = "apps batch certificates.k8s.io coordination.k8s.io discovery.k8s.io events.k8s.io networking.k8s.io policy rbac.authorization.k8s.io".split()
 
 
 def git(dirs, pattern):
@@ -208,6 +210,8 @@ def main():
         gvks = [f"{g['group']},{g['version']},{g['kind']}" for g in d.get("x-kubernetes-group-version-kind", [])]
         if name.startswith(META):
             gvks = [f",v1,{short}"] + (["meta.k8s.io,v1," + short]) if short in META_KINDS else []
+            if short == "DeleteOptions":
+                gvks += [f"{group},v1,{short}" for group in OPTION_GROUPS]
         elif not gvks and any(f[1].endswith("TypeMeta") for f in go.get(name, [])):
             group = {"admission": "admission.k8s.io", "apidiscovery": "apidiscovery.k8s.io"}.get(package.split(".")[-2])
             if group:
