@@ -20,14 +20,17 @@ pub(crate) fn object(resource: &Resource, body: &Body, options: &Options) -> Res
 /// Decodes an object of a kind that may have no resource of its own (`Scale`, `Eviction`, `TokenRequest`).
 pub(crate) fn kind(api_version: &str, kind: &str, body: &Body, options: &Options) -> Result<Decoded, Status> {
     let (mut value, duplicates) = parse(kind, body)?;
-    let own_version = text(&value, "apiVersion").to_owned();
-    let own_kind = text(&value, "kind").to_owned();
-    let expected = |v: &Value| !v.is_object();
-    if expected(&value) || own_kind.is_empty() {
-        let why = if own_kind.is_empty() { "Object 'Kind' is missing in" } else { "not an object:" };
-        let shown = String::from_utf8_lossy(&body.bytes[..body.bytes.len().min(512)]).into_owned();
-        return Err(unrecognized(kind, &format!("{why} '{shown}'"), body));
+    if !value.is_object() {
+        let why = format!(
+            "couldn't get version/kind; json parse error: json: cannot unmarshal {} {INTERPRETED}",
+            word(&value)
+        );
+        return Err(unrecognized(kind, &why, body));
     }
+    // k8s 1.37 apimachinery/pkg/runtime/serializer/json, gvkWithDefaults: the path says what the body leaves out.
+    let or = |own: &str, usual: &str| if own.is_empty() { usual.to_owned() } else { own.to_owned() };
+    let own_version = or(text(&value, "apiVersion"), api_version);
+    let own_kind = or(text(&value, "kind"), kind);
     if own_version != api_version {
         return Err(Status::bad_request(format!(
             "the API version in the data ({own_version}) does not match the expected API version ({api_version})"
@@ -128,6 +131,20 @@ pub(crate) fn delete_options(body: &Body, query: &Options) -> Result<Options, St
         precondition("preconditions.resourceVersion").or(options.precondition_resource_version);
     options.dry_run |= crate::value::texts(&value, "dryRun").contains(&"All");
     Ok(options)
+}
+
+/// What Go's decoder says of a body that is no object.
+const INTERPRETED: &str = r#"into Go value of type struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" }"#;
+
+fn word(value: &Value) -> &'static str {
+    match value {
+        Value::Array(_) => "array",
+        Value::String(_) => "string",
+        Value::Number(_) => "number",
+        Value::Bool(_) => "bool",
+        Value::Null => "null",
+        Value::Object(_) => "object",
+    }
 }
 
 /// Names `DeleteOptions` in errors; it is no resource.

@@ -203,8 +203,13 @@ fn owner_references(object: &Value, errors: &mut Errors) {
 
 /// Sets the generation of a changed object: one more when the desired state differs.
 pub(crate) fn bump_generation(old: &Value, new: &mut Value) {
-    let before = int(old, "metadata.generation").unwrap_or(0);
-    if old.get("spec") != new.get("spec") {
-        set(new, "metadata.generation", before + 1);
+    if desired(old) != desired(new) {
+        set(new, "metadata.generation", int(old, "metadata.generation").unwrap_or(0) + 1);
     }
+}
+
+/// Returns the fields that say what is wanted: `spec`, or in kinds without one all but metadata and status.
+fn desired(object: &Value) -> Vec<(&String, &Value)> {
+    let fields = object.as_object().into_iter().flatten();
+    fields.filter(|(key, _)| !matches!(key.as_str(), "metadata" | "status")).collect()
 }

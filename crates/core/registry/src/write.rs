@@ -75,8 +75,12 @@ fn create_object(view: &dyn View, call: &Call<'_>, decoded: Decoded) -> Result<D
     (row.validate)(&object, &mut errors);
     let name = text(&object, "metadata.name").to_owned();
     errors.into_result(resource, &name)?;
-    if view.get(&address).is_some() {
-        return Err(Status::already_exists(resource, &name));
+    if let Some(present) = view.get(&address) {
+        let mut status = Status::already_exists(resource, &name);
+        if present.meta().is_terminating() {
+            status.message = format!("object is being deleted: {}", status.message);
+        }
+        return Err(status);
     }
     meta::stamp(&mut object, call.revision);
     let shown = encode(&object)?;

@@ -103,3 +103,18 @@ fn deletions_hold_to_their_preconditions() {
     expect![[r#"Operation cannot be fulfilled on pods "web": Precondition failed: UID in precondition: other, UID in object meta: 07070707-0707-4707-8707-070707070707"#]]
         .assert_eq(&world.run(&World::request(Verb::Delete, &PODS, "web", &options)).unwrap_err().message);
 }
+
+#[test]
+fn typed_clients_delete_with_options_in_protobuf_of_any_group() {
+    for api_version in ["v1", "apps/v1"] {
+        let mut world = World::new();
+        let mut object = pod("web");
+        object["spec"]["nodeName"] = json!("n1");
+        world.create(&object).unwrap();
+        let ty = km_schema::definition("", "v1", "DeleteOptions").unwrap();
+        let options = json!({"apiVersion": api_version, "kind": "DeleteOptions", "gracePeriodSeconds": 7});
+        let request = Request::new(Verb::Delete, &PODS, "default", "web")
+            .body(ContentType::Protobuf, km_schema::proto::encode(&ty, &options));
+        assert_eq!(world.run(&request).unwrap()["metadata"]["deletionGracePeriodSeconds"], 7, "{api_version}");
+    }
+}

@@ -196,9 +196,8 @@ fn bodies_are_refused_in_the_words_of_the_decoder() {
     run(
         "[]",
         "",
-        expect![
-            "400 the object provided is unrecognized (must be of type Pod): Object 'Kind' is missing in '[]' (5b5d)"
-        ],
+        expect![[r#"
+            400 the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: json: cannot unmarshal array into Go value of type struct { APIVersion string "json:\"apiVersion,omitempty\""; Kind string "json:\"kind,omitempty\"" } (5b5d)"#]],
     );
     run(
         r#"{"apiVersion":"v1","kind":"ConfigMap"}"#,
@@ -224,6 +223,14 @@ fn bodies_are_refused_in_the_words_of_the_decoder() {
             r#"400 Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field "spec.color", duplicate field "metadata.name""#
         ]],
     );
+}
+
+#[test]
+fn the_path_says_what_the_body_leaves_out() {
+    let mut world = World::new();
+    let body = json!({"metadata": {"name": "c"}});
+    let created = world.run(&World::request(Verb::Create, &CONFIG_MAPS, "", &body)).unwrap();
+    assert_eq!((&created["apiVersion"], &created["kind"]), (&json!("v1"), &json!("ConfigMap")));
 }
 
 #[test]
