@@ -15,8 +15,6 @@ use std::time::Duration;
 use km_core_mesos::agent::{Allowance, Launch, Process};
 use km_mesos::CommandInfo;
 use km_net::HttpClient;
-use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use tokio::io::unix::AsyncFd;
 use tokio::process::{Child, ChildStdin, Command};
 use tracing::warn;
 
@@ -117,20 +115,6 @@ impl Containers {
         let executors =
             self.work_dir.join("slaves").join(agent_id).join("frameworks").join(framework_id).join("executors");
         executors.join(&launch.executor.executor_id.value).join("runs").join(&launch.container_id)
-    }
-}
-
-/// Waits until a process that need not be our child has ended.
-pub(crate) async fn ended(process: Process) {
-    let Some(pid) = i32::try_from(process.pid).ok().and_then(Pid::from_raw) else { return };
-    let Ok(pidfd) = pidfd_open(pid, PidfdFlags::NONBLOCK) else { return };
-    // Opened first and compared then: the number cannot change hands in between.
-    if !procs::is_alive(process) {
-        return;
-    }
-    if let Ok(exit) = AsyncFd::register(pidfd) {
-        // An error means that the runtime ends, and this wait with it.
-        let _ = exit.readable().await;
     }
 }
 

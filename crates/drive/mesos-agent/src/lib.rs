@@ -18,6 +18,7 @@ mod environment;
 mod fetch;
 mod http;
 mod journal;
+mod pidfd;
 mod procs;
 mod run;
 mod streams;

@@ -22,10 +22,11 @@ use uuid::Uuid;
 
 use crate::cgroups::Cgroups;
 use crate::config::{AgentConfig, AgentDeps, AgentError, Isolation, MasterLink};
-use crate::containers::{Containers, Gated, ended};
+use crate::containers::{Containers, Gated};
 use crate::environment::Surroundings;
 use crate::http::{Handler, Input, Replied, Reply};
 use crate::journal::Journal;
+use crate::pidfd::ended;
 use crate::procs;
 use crate::streams::{STREAM_RECORDS_MAX, Streams};
 

@@ -178,7 +178,7 @@ impl Candidate<'_> {
             && !is_same_executor(running, executor)
         {
             return Some(format!(
-                "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID: {}",
+                "ExecutorInfo is not compatible with existing ExecutorInfo with same ExecutorID.\nExecutorID: {}",
                 executor.executor_id
             ));
         }

@@ -1,0 +1,63 @@
+//! A framework in few words, for tests that look at what happens around it.
+
+use anyhow::{Context, Result};
+use bytes::Bytes;
+use km_mesos::{AgentId, FrameworkId, TaskState};
+use km_mesos_client::{MasterAddress, SchedulerClient};
+
+use crate::observe::Watcher;
+use crate::scenario::{self, Run, Target};
+
+/// A subscribed framework and the agent it works on.
+pub struct Life {
+    /// What it sees.
+    pub watcher: Watcher,
+    /// Where it launches; known after the first offer.
+    pub agent: AgentId,
+    target: Target,
+}
+
+impl Life {
+    /// Subscribes under the id that belongs to the target's run.
+    pub async fn subscribe(target: &Target) -> Result<Self> {
+        let id = FrameworkId::new(format!("contract-{}", target.run_id));
+        let client = SchedulerClient::new(MasterAddress::parse(&target.master)?, target.credential.clone());
+        let (watcher, _) = scenario::subscribe(&client, &id).await?;
+        Ok(Self { watcher, agent: AgentId::default(), target: target.clone() })
+    }
+
+    /// Waits for an offer and remembers its agent.
+    pub async fn find_agent(&mut self) -> Result<()> {
+        self.watcher.until("an offer", |seen| !seen.offers.is_empty()).await?;
+        self.agent = self.watcher.offers.front().context("an offer was awaited")?.agent_id.clone();
+        Ok(())
+    }
+
+    /// Launches a task on the next offer.
+    pub async fn launch(&mut self, name: &str) -> Result<()> {
+        self.find_agent().await?;
+        let offer = self.watcher.offers.pop_front().context("an offer was awaited")?;
+        let task = self.run().task(name, 100);
+        scenario::launch(&self.watcher, &offer, vec![task], 0.0).await
+    }
+
+    /// Waits for a state.
+    pub async fn until_state(&mut self, task: &str, state: TaskState) -> Result<()> {
+        let what = format!("{task} {state}");
+        self.watcher.until(&what, |seen| seen.states.get(task) == Some(&state)).await
+    }
+
+    /// Kills a task.
+    pub async fn kill(&self, task: &str) -> Result<()> {
+        scenario::kill(&self.watcher, task, Some(&self.agent)).await
+    }
+
+    /// Sends the executor a message.
+    pub async fn message(&self, data: &'static [u8]) -> Result<()> {
+        scenario::message(&self.watcher, &self.run(), Bytes::from_static(data)).await
+    }
+
+    fn run(&self) -> Run<'_> {
+        Run { target: &self.target, framework_id: self.watcher.framework_id.clone(), agent: self.agent.clone() }
+    }
+}
