@@ -22,7 +22,9 @@ use std::sync::Arc;
 const ROOT_CA: &str = "kube-root-ca.crt";
 
 /// An object as its controllers read it: typed where a controller decides on it, else its metadata alone.
-pub(crate) enum Typed {
+pub struct Projection(Typed);
+
+enum Typed {
     ConfigMap(ConfigMap),
     Deployment(Box<Deployment>),
     EndpointSlice(EndpointSlice),
@@ -38,9 +40,15 @@ pub(crate) enum Typed {
     Metadata,
 }
 
-impl Typed {
+impl Projection {
     /// Reads as much of an object of `resource` as a controller needs.
     pub(crate) fn of(resource: &'static Resource, object: &Object) -> Result<Self, DecodeError> {
+        Typed::of(resource, object).map(Self)
+    }
+}
+
+impl Typed {
+    fn of(resource: &'static Resource, object: &Object) -> Result<Self, DecodeError> {
         let meta = object.meta();
         Ok(match resource {
             r if *r == CONFIG_MAPS && meta.name == ROOT_CA => Self::ConfigMap(object.decode()?),
@@ -86,7 +94,7 @@ impl Cache {
     }
 
     /// Takes an informer's change; `None` when it changed nothing, being older than what is known.
-    pub(crate) fn take(&mut self, resource: &'static Resource, change: Change<Typed>) -> Option<Effect> {
+    pub(crate) fn take(&mut self, resource: &'static Resource, change: Change<Projection>) -> Option<Effect> {
         match change {
             Change::Upsert(Cached { meta, object }) => self.upsert(resource, meta, object),
             Change::Delete(key) => {
@@ -100,7 +108,7 @@ impl Cache {
 
     /// Takes the object that a write returned.
     pub(crate) fn written(&mut self, resource: &'static Resource, object: &Object) -> Option<Effect> {
-        let typed = Typed::of(resource, object).ok()?;
+        let typed = Projection::of(resource, object).ok()?;
         self.upsert(resource, object.shared_meta(), Arc::new(typed))
     }
 
@@ -120,7 +128,7 @@ impl Cache {
         self.listers.metadata.get(&(resource.plural, resource.group))
     }
 
-    fn upsert(&mut self, resource: &'static Resource, meta: Arc<Meta>, typed: Arc<Typed>) -> Option<Effect> {
+    fn upsert(&mut self, resource: &'static Resource, meta: Arc<Meta>, typed: Arc<Projection>) -> Option<Effect> {
         if self.deleted.contains(&meta.uid) {
             return None;
         }
@@ -134,11 +142,11 @@ impl Cache {
         Some(Effect { before, after: Some(meta) })
     }
 
-    fn upsert_typed(&mut self, meta: &Arc<Meta>, typed: Arc<Typed>) {
+    fn upsert_typed(&mut self, meta: &Arc<Meta>, typed: Arc<Projection>) {
         let listers = &mut self.listers;
         let meta = Arc::clone(meta);
         // The informer's Arc is the only one: unwrapping it moves the object out without a copy.
-        let Some(typed) = Arc::into_inner(typed) else { return };
+        let Some(Projection(typed)) = Arc::into_inner(typed) else { return };
         match typed {
             Typed::ConfigMap(o) => drop(listers.root_ca_config_maps.upsert(meta, Arc::new(o))),
             Typed::Deployment(o) => drop(listers.deployments.upsert(meta, Arc::from(o))),
@@ -189,8 +197,8 @@ mod tests {
         Object::parse(json.into_bytes()).unwrap()
     }
 
-    fn told(object: &Object) -> Change<Typed> {
-        let typed = Typed::of(&PODS, object).unwrap();
+    fn told(object: &Object) -> Change<Projection> {
+        let typed = Projection::of(&PODS, object).unwrap();
         Change::Upsert(Cached { meta: object.shared_meta(), object: Arc::new(typed) })
     }
 

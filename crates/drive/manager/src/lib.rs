@@ -6,6 +6,7 @@
 //! so a slow informer cannot make a controller create the same thing twice.
 //! Deliberately absent: decisions (`core/controllers`); a leader election (docs/status.md).
 
+mod controllers;
 mod delta;
 mod events;
 mod perform;
@@ -13,4 +14,7 @@ mod queue;
 mod run;
 mod wake;
 
+pub use controllers::{Controllers, Key};
+pub use delta::Projection;
+pub use perform::{Attempt, Written, attempt, request};
 pub use run::{Manager, ManagerConfig, ManagerDeps};
