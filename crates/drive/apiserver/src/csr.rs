@@ -251,7 +251,8 @@ impl Signer {
     async fn tidy(&self) {
         let now = (self.clock)();
         for (key, object) in &self.known {
-            let keep = if matches!(state(&object.to_value()), State::Pending) { KEEP_PENDING_SECS } else { KEEP_DONE_SECS };
+            let keep =
+                if matches!(state(&object.to_value()), State::Pending) { KEEP_PENDING_SECS } else { KEEP_DONE_SECS };
             if age_secs(object, now) > keep {
                 self.delete(&CSRS, "", &key.name, object).await;
             }

@@ -57,8 +57,9 @@ impl Metrics {
         let mut registry = Registry::default();
         let requests = Family::<RequestLabels, Counter>::default();
         // 1 ms to 32 s.
-        let durations =
-            Family::<DurationLabels, Histogram>::new_with_constructor(|| Histogram::new(exponential_buckets(0.001, 2.0, 16)));
+        let durations = Family::<DurationLabels, Histogram>::new_with_constructor(|| {
+            Histogram::new(exponential_buckets(0.001, 2.0, 16))
+        });
         let in_flight = Family::<InFlightLabels, Gauge>::default();
         let (objects, journal_bytes, watchers) = (Gauge::default(), Gauge::default(), Gauge::default());
         registry.register("apiserver_request", "Requests by verb, resource and code", requests.clone());
@@ -69,7 +70,11 @@ impl Metrics {
         );
         registry.register("apiserver_current_inflight_requests", "Requests being answered", in_flight.clone());
         registry.register("apiserver_storage_objects", "Keys in the store", objects.clone());
-        registry.register("apiserver_storage_journal_bytes", "Journal that a restart would read", journal_bytes.clone());
+        registry.register(
+            "apiserver_storage_journal_bytes",
+            "Journal that a restart would read",
+            journal_bytes.clone(),
+        );
         registry.register("apiserver_longrunning_requests", "Watches", watchers.clone());
         Self {
             registry: Mutex::new(registry),

@@ -22,6 +22,7 @@ const WAIT_FOR_REVISION: Duration = Duration::from_secs(3);
 const SCAN_CHUNK_LEN: usize = 1_024;
 
 /// A list as stored bytes.
+#[derive(Debug)]
 pub(crate) struct Page {
     /// The revision of the list.
     pub(crate) revision: Revision,
@@ -94,7 +95,12 @@ pub(crate) fn list(snapshot: &Snapshot, request: &Request) -> Result<Page, Statu
     loop {
         let want = limit.map(|limit| limit - items.len());
         let chunk = if simple { want } else { want.map(|_| SCAN_CHUNK_LEN) };
-        let range = Range { prefix: &filter.prefix, after: after.as_deref(), limit: chunk, at: Some(at.unwrap_or(snapshot.revision())) };
+        let range = Range {
+            prefix: &filter.prefix,
+            after: after.as_deref(),
+            limit: chunk,
+            at: Some(at.unwrap_or(snapshot.revision())),
+        };
         let page = snapshot.range(range).map_err(|err| gone(&err, options))?;
         let (mut remaining, mut last) = (page.remaining, None);
         for (index, entry) in page.entries.iter().enumerate() {
@@ -164,5 +170,74 @@ fn gone(error: &RevisionError, options: &Options) -> Status {
         _ => Status::expired(
             "The provided continue parameter is too old to display a consistent list result. You must start a new list without the continue parameter.",
         ),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use km_api::Verb;
+    use km_api::resource::CONFIG_MAPS;
+    use km_mvcc::{Durability, Expect, Limits, Mvcc, Op, Txn};
+
+    use super::*;
+
+    fn put(mvcc: &mut Mvcc, name: &str, label: &str) {
+        let json = format!(
+            r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"{name}","namespace":"d","labels":{{"l":"{label}"}}}}}}"#
+        );
+        let key = km_registry::key(&CONFIG_MAPS, "d", name);
+        let ops = vec![Op::put(key, Expect::Any, Bytes::from(json))];
+        mvcc.apply(Txn { ops, durability: Durability::Sync }).unwrap();
+    }
+
+    fn request(options: Options) -> Request {
+        let mut request = Request::new(Verb::List, &CONFIG_MAPS, "d", "");
+        request.options = options;
+        request
+    }
+
+    fn state(count: usize) -> Mvcc {
+        let mut mvcc = Mvcc::new(Limits { events_max: 10_000, events_bytes_max: 1 << 30 });
+        for n in 0..count {
+            put(&mut mvcc, &format!("m{n:05}"), if n % 3 == 0 { "a" } else { "b" });
+        }
+        mvcc
+    }
+
+    #[test]
+    fn filtered_pages_hold_every_match_once() {
+        let mvcc = state(3_000);
+        let mut options = Options { limit: 7, label_selector: "l=a".into(), ..Options::default() };
+        let mut found = 0;
+        loop {
+            let page = list(mvcc.head(), &request(options.clone())).unwrap();
+            found += page.items.len();
+            assert!(page.items.len() <= 7 && page.remaining.is_none());
+            if page.continue_token.is_empty() {
+                break;
+            }
+            options.continue_token = page.continue_token;
+        }
+        assert_eq!(found, 1_000);
+    }
+
+    #[test]
+    fn compacted_pages_and_revisions_are_expired() {
+        let mut mvcc = state(10);
+        let first = list(mvcc.head(), &request(Options { limit: 3, ..Options::default() })).unwrap();
+        put(&mut mvcc, "later", "a");
+        let exact = Options {
+            resource_version: first.revision.to_string(),
+            resource_version_match: "Exact".into(),
+            ..Options::default()
+        };
+        assert_eq!(list(mvcc.head(), &request(exact.clone())).unwrap().items.len(), 10);
+        mvcc.compact(mvcc.head().revision()).unwrap();
+        let next = Options { continue_token: first.continue_token, ..Options::default() };
+        for options in [exact, next] {
+            assert_eq!(list(mvcc.head(), &request(options)).unwrap_err().code, 410);
+        }
+        let nonsense = Options { continue_token: "nonsense".into(), ..Options::default() };
+        assert_eq!(list(mvcc.head(), &request(nonsense)).unwrap_err().code, 400);
     }
 }

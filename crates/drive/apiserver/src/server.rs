@@ -35,7 +35,9 @@ use crate::publisher::{Publisher, PublisherDeps, SUBSCRIBE_QUEUE_LEN, Subscribe}
 use crate::service::Service;
 use crate::storage::{self, Storage};
 use crate::view::SnapshotView;
-use crate::writer::{BootstrapError, Clock, PENDING_QUEUE_LEN, Pending, WRITE_QUEUE_LEN, WriteRequest, Writer, WriterDeps};
+use crate::writer::{
+    BootstrapError, Clock, PENDING_QUEUE_LEN, Pending, WRITE_QUEUE_LEN, WriteRequest, Writer, WriterDeps,
+};
 use crate::{KeyError, csr, kubeconfig};
 
 /// How long the parts inside may take to stop, after the connections have drained.

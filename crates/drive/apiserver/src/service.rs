@@ -158,9 +158,9 @@ impl Service {
         })?;
         match tokio::time::timeout(WRITE_TIMEOUT, outcome).await {
             Ok(outcome) => outcome.unwrap_or_else(|_| Err(Status::unavailable("the API server is stopping"))),
-            Err(_) => Err(Status::timeout(
-                "the disk did not confirm the change in time; it may or may not take effect",
-            )),
+            Err(_) => {
+                Err(Status::timeout("the disk did not confirm the change in time; it may or may not take effect"))
+            }
         }
     }
 
@@ -253,5 +253,33 @@ impl Backend for InProcess {
             Ok(watch.filter_map(move |item| std::future::ready(item.event(resource))).boxed())
         }
         .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use km_api::Options;
+    use km_api::resource::CONFIG_MAPS;
+    use km_mvcc::{Durability, Expect, Limits, Mvcc, Op, Txn};
+
+    use super::*;
+
+    #[test]
+    fn watch_from_a_compacted_or_unknown_revision_must_list_again() {
+        let mut mvcc = Mvcc::new(Limits { events_max: 2, events_bytes_max: 1 << 20 });
+        for n in 0..5 {
+            let key = km_registry::key(&CONFIG_MAPS, "d", &format!("m{n}"));
+            let ops = vec![Op::put(key, Expect::Any, Bytes::from_static(b"{}"))];
+            mvcc.apply(Txn { ops, durability: Durability::Sync }).unwrap();
+        }
+        let filter = Filter::new(&CONFIG_MAPS, "d", &Options::default()).unwrap();
+        for from in [Revision(1), Revision(99)] {
+            let Initial::Error(status) = replay(&filter, mvcc.head(), from) else { panic!("{from} is readable") };
+            assert_eq!(status.code, 410);
+            assert!(status.message.starts_with(&format!("too old resource version: {from} (")), "{}", status.message);
+        }
+        let Initial::Replay(changes) = replay(&filter, mvcc.head(), Revision(4)) else { panic!("4 is kept") };
+        assert_eq!(changes.len(), 2);
     }
 }

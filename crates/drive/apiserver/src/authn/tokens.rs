@@ -197,7 +197,8 @@ impl Tokens {
         validation.validate_aud = false;
         validation.validate_exp = false;
         validation.required_spec_claims.clear();
-        let claims = jsonwebtoken::decode::<Claims>(token, &self.checking, &validation).map_err(TokenError::Signature)?.claims;
+        let claims =
+            jsonwebtoken::decode::<Claims>(token, &self.checking, &validation).map_err(TokenError::Signature)?.claims;
         if claims.exp <= now.as_secs() {
             return Err(TokenError::Signature(jsonwebtoken::errors::ErrorKind::ExpiredSignature.into()));
         }
@@ -274,7 +275,8 @@ mod tests {
     fn state() -> Mvcc {
         let mut mvcc = Mvcc::new(Limits { events_max: 10, events_bytes_max: 1 << 20 });
         let key = km_registry::key(&SERVICE_ACCOUNTS, "default", "app");
-        let json = r#"{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"app","namespace":"default","uid":"u1"}}"#;
+        let json =
+            r#"{"apiVersion":"v1","kind":"ServiceAccount","metadata":{"name":"app","namespace":"default","uid":"u1"}}"#;
         let ops = vec![Op::put(key, Expect::Absent, Bytes::from_static(json.as_bytes()))];
         mvcc.apply(Txn { ops, durability: Durability::Sync }).unwrap();
         mvcc
@@ -308,7 +310,10 @@ mod tests {
         assert!(bearer.identity.in_group("system:serviceaccounts:default"));
         assert!(matches!(again.authenticate(state.head(), &token, &[], at(4_600)), Err(TokenError::Signature(_))));
         let other = ["other".to_owned()];
-        assert!(matches!(again.authenticate(state.head(), &token, &other, at(2_000)), Err(TokenError::Audience { .. })));
+        assert!(matches!(
+            again.authenticate(state.head(), &token, &other, at(2_000)),
+            Err(TokenError::Audience { .. })
+        ));
         let recreated = tokens.sign(&claims("u2")).unwrap();
         assert!(matches!(again.authenticate(state.head(), &recreated, &[], at(2_000)), Err(TokenError::Gone { .. })));
         let foreign = Tokens::open(&dir.path().join("other.key"), "km".into(), vec!["api".into()]).unwrap();

@@ -87,11 +87,11 @@ impl Front {
         }
         let (namespace, name) = (&target.namespace, &target.name);
         match target.subresource.as_str() {
-            "log" => self.node_url(node, &format!("/containerLogs/{namespace}/{name}/{container}"), &log_query(&options)),
-            "portforward" => self.node_url(node, &format!("/portForward/{namespace}/{name}"), query),
-            other => {
-                self.node_url(node, &format!("/{other}/{namespace}/{name}/{container}"), &stream_query(&options))
+            "log" => {
+                self.node_url(node, &format!("/containerLogs/{namespace}/{name}/{container}"), &log_query(&options))
             }
+            "portforward" => self.node_url(node, &format!("/portForward/{namespace}/{name}"), query),
+            other => self.node_url(node, &format!("/{other}/{namespace}/{name}/{container}"), &stream_query(&options)),
         }
     }
 
@@ -129,9 +129,12 @@ impl Front {
         let client_side = upgrades.then(|| hyper::upgrade::on(&mut request));
         let host = url.authority().map(|a| a.as_str().to_owned()).unwrap_or_default();
         let outgoing = outgoing(url, request, upgrades)?;
-        let mut response = self.kubelets.client.send(outgoing).await.map_err(|error| {
-            Status::internal(format!("error dialing backend: {host}: {}", chain(&error)))
-        })?;
+        let mut response = self
+            .kubelets
+            .client
+            .send(outgoing)
+            .await
+            .map_err(|error| Status::internal(format!("error dialing backend: {host}: {}", chain(&error))))?;
         if let (Some(client_side), StatusCode::SWITCHING_PROTOCOLS) = (client_side, response.status()) {
             let node_side = hyper::upgrade::on(&mut response);
             self.kubelets.tasks.spawn_contained(format!("tunnel to {host}"), tunnel(client_side, node_side));
@@ -227,7 +230,8 @@ fn container(pod: &Value, options: &[(String, String)], log: bool) -> Result<Str
     let pod_name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let asked = option(options, "container");
     if !asked.is_empty() {
-        let known = [&all, &init, &names(pod, "ephemeralContainers")].iter().any(|list| list.iter().any(|n| n == asked));
+        let known =
+            [&all, &init, &names(pod, "ephemeralContainers")].iter().any(|list| list.iter().any(|n| n == asked));
         let verb = if log { "container" } else { "container not found" };
         return if known {
             Ok(asked.to_owned())
@@ -256,9 +260,9 @@ fn container(pod: &Value, options: &[(String, String)], log: bool) -> Result<Str
 }
 
 fn container_status<'a>(pod: &'a Value, container: &str) -> Option<&'a Value> {
-    ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"].iter().find_map(|list| {
-        pod["status"][*list].as_array()?.iter().find(|status| status["name"] == container)
-    })
+    ["containerStatuses", "initContainerStatuses", "ephemeralContainerStatuses"]
+        .iter()
+        .find_map(|list| pod["status"][*list].as_array()?.iter().find(|status| status["name"] == container))
 }
 
 /// 400 for logs of a container that has not run yet.
@@ -333,9 +337,13 @@ mod tests {
 
     #[test]
     fn streams_are_named_as_the_kubelet_names_them() {
-        let asked = options(&[("command", "sh"), ("command", "-c"), ("command", "a b"), ("stdout", "true"), ("tty", "false")]);
+        let asked =
+            options(&[("command", "sh"), ("command", "-c"), ("command", "a b"), ("stdout", "true"), ("tty", "false")]);
         assert_eq!(stream_query(&asked), "command=sh&command=-c&command=a%20b&output=1");
-        assert_eq!(log_query(&options(&[("container", "c"), ("follow", "true"), ("tailLines", "5")])), "follow=true&tailLines=5");
+        assert_eq!(
+            log_query(&options(&[("container", "c"), ("follow", "true"), ("tailLines", "5")])),
+            "follow=true&tailLines=5"
+        );
     }
 
     #[test]

@@ -225,7 +225,8 @@ mod tests {
     fn every_resource_is_found_in_both_forms() {
         let discovery = Discovery::new("127.0.0.1:6443");
         for resource in resource::ALL {
-            let path = if resource.group.is_empty() { "/api/v1".into() } else { format!("/apis/{}/v1", resource.group) };
+            let path =
+                if resource.group.is_empty() { "/api/v1".into() } else { format!("/apis/{}/v1", resource.group) };
             let list: Value = serde_json::from_slice(discovery.document(&path).unwrap()).unwrap();
             assert!(list["resources"].as_array().unwrap().iter().any(|r| r["name"] == resource.plural), "{path}");
             let root = if resource.group.is_empty() { "/api" } else { "/apis" };

@@ -15,10 +15,13 @@ const GROUP: HeaderName = HeaderName::from_static("impersonate-group");
 
 /// Returns the identity that the request is to be made as, and removes the headers that say so.
 pub(super) fn apply(service: &Service, identity: Identity, headers: &mut HeaderMap) -> Result<Identity, Status> {
-    let groups: Vec<String> = headers.get_all(GROUP).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect();
+    let groups: Vec<String> =
+        headers.get_all(GROUP).iter().filter_map(|v| v.to_str().ok()).map(str::to_owned).collect();
     headers.remove(GROUP);
     let user = match headers.remove(USER) {
-        Some(user) => user.to_str().map(str::to_owned).map_err(|_| Status::bad_request("Impersonate-User is no text"))?,
+        Some(user) => {
+            user.to_str().map(str::to_owned).map_err(|_| Status::bad_request("Impersonate-User is no text"))?
+        }
         None if groups.is_empty() => return Ok(identity),
         None => return Err(Status::bad_request("requested groups without impersonating a user")),
     };

@@ -16,7 +16,7 @@ mod query;
 mod status_of;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -41,6 +41,9 @@ use crate::service::Service;
 const IN_FLIGHT_MAX: usize = 2_000;
 /// k8s 1.37 apiserver/pkg/server: MaxRequestBodyBytes.
 const BODY_BYTES_MAX: usize = 3 << 20;
+
+/// A client that sends its body slower than this holds a place that others want. k8s 1.37 --request-timeout.
+const BODY_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// Everything that requests need.
 pub(crate) struct Front {
@@ -154,9 +157,9 @@ impl Front {
             let watch = self.service.watch(&request).await?;
             return Ok(answer::watch(watch, form, tabled));
         }
-        let _permit = Arc::clone(&self.in_flight).try_acquire_owned().map_err(|_| {
-            Status::too_many_requests("Too many requests, please try again later.", 1)
-        })?;
+        let _permit = Arc::clone(&self.in_flight)
+            .try_acquire_owned()
+            .map_err(|_| Status::too_many_requests("Too many requests, please try again later.", 1))?;
         let _counted = self.metrics.in_flight(request.verb);
         let request = km_api::Request { body: read_body(asked, &request, body).await?, ..request };
         if request.verb == Verb::List {
@@ -201,7 +204,9 @@ async fn read_body(asked: &Asked, request: &km_api::Request, body: km_net::Body)
     if matches!(request.verb, Verb::Get | Verb::List) {
         return Ok(Body::default());
     }
-    let bytes = km_net::body::read_limited(body, BODY_BYTES_MAX).await.map_err(|error| match error {
+    let reading = tokio::time::timeout(BODY_TIMEOUT, km_net::body::read_limited(body, BODY_BYTES_MAX));
+    let read = reading.await.map_err(|_| Status::timeout("the body of the request did not come in time"))?;
+    let bytes = read.map_err(|error| match error {
         ReadBodyError::TooLarge { bytes_max } => {
             Status::too_large(format!("Request entity too large: limit is {bytes_max}"))
         }
@@ -219,7 +224,10 @@ fn content_type(asked: &Asked, verb: Verb, bytes: &Bytes) -> Result<ContentType,
     match known {
         Some(ContentType::Json | ContentType::Yaml | ContentType::Protobuf) if verb != Verb::Patch => {}
         Some(
-            ContentType::JsonPatch | ContentType::MergePatch | ContentType::StrategicMergePatch | ContentType::ApplyPatch,
+            ContentType::JsonPatch
+            | ContentType::MergePatch
+            | ContentType::StrategicMergePatch
+            | ContentType::ApplyPatch,
         ) if verb == Verb::Patch => {}
         _ => {
             let accepted = if verb == Verb::Patch {

@@ -58,7 +58,8 @@ pub(crate) fn media_ranges(accept: &str) -> impl Iterator<Item = MediaRange<'_>>
     accept.split(',').map(str::trim).filter(|range| !range.is_empty()).map(|range| {
         let mut parts = range.split(';').map(str::trim);
         let media_type = parts.next().unwrap_or_default();
-        let parameters = parts.filter_map(|p| p.split_once('=')).map(|(n, v)| (n.trim(), v.trim_matches('"'))).collect();
+        let parameters =
+            parts.filter_map(|p| p.split_once('=')).map(|(n, v)| (n.trim(), v.trim_matches('"'))).collect();
         MediaRange { media_type, parameters }
     })
 }

@@ -69,12 +69,7 @@ pub(crate) fn parse(path: &str) -> Target {
             rest: split.rest.join("/"),
             watch,
         }),
-        None => Target::UnknownResource {
-            group: group.to_owned(),
-            plural: split.plural.to_owned(),
-            namespace,
-            name,
-        },
+        None => Target::UnknownResource { group: group.to_owned(), plural: split.plural.to_owned(), namespace, name },
     }
 }
 

@@ -74,9 +74,7 @@ fn boolean(value: &str) -> bool {
 }
 
 fn number(value: &str) -> Result<i64, Status> {
-    value.parse().map_err(|_| {
-        Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax"))
-    })
+    value.parse().map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax")))
 }
 
 fn dry_run(value: &str) -> Result<bool, Status> {

@@ -158,7 +158,63 @@ fn node_name(pod: &Object) -> String {
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use km_api::Options;
+    use km_api::resource::PODS;
+    use km_mvcc::{Durability, Expect, Limits, Mvcc, Op, Txn};
+
     use super::*;
+
+    fn put(mvcc: &mut Mvcc, name: &str, node: &str) -> Vec<Arc<Event>> {
+        let json = format!(
+            r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{name}","namespace":"d"}},"spec":{{"nodeName":"{node}"}}}}"#
+        );
+        let key = km_registry::key(&PODS, "d", name);
+        let ops = vec![Op::put(key, Expect::Any, Bytes::from(json))];
+        mvcc.apply(Txn { ops, durability: Durability::Sync }).unwrap().events
+    }
+
+    fn follow(hub: &mut Hub, field_selector: &str) -> mpsc::Receiver<Delivery> {
+        let options = Options { field_selector: field_selector.into(), ..Options::default() };
+        hub.subscribe(Arc::new(Filter::new(&PODS, "", &options).unwrap()))
+    }
+
+    fn mvcc() -> Mvcc {
+        Mvcc::new(Limits { events_max: 1_000, events_bytes_max: 1 << 30 })
+    }
+
+    #[test]
+    fn a_node_is_told_of_its_own_pods_only() {
+        let (mut hub, mut mvcc) = (Hub::new(), mvcc());
+        let (mut one, mut two) = (follow(&mut hub, "spec.nodeName=n1"), follow(&mut hub, "spec.nodeName=n2"));
+        for (name, node) in [("a", "n1"), ("b", ""), ("a", "n2"), ("b", "n3")] {
+            for event in put(&mut mvcc, name, node) {
+                hub.dispatch(&event);
+            }
+        }
+        let seen = |events: &mut mpsc::Receiver<Delivery>| {
+            std::iter::from_fn(|| events.try_recv().ok()).map(|(event_type, _)| event_type).collect::<Vec<_>>()
+        };
+        assert_eq!(seen(&mut one), [EventType::Added, EventType::Deleted]);
+        assert_eq!(seen(&mut two), [EventType::Added]);
+    }
+
+    #[test]
+    fn slow_watcher_is_cut_off_after_what_was_queued() {
+        let (mut hub, mut mvcc) = (Hub::new(), mvcc());
+        let mut slow = follow(&mut hub, "");
+        for n in 0..=WATCH_QUEUE_LEN {
+            for event in put(&mut mvcc, "a", &n.to_string()) {
+                hub.dispatch(&event);
+            }
+        }
+        assert_eq!(hub.counts().map(|(_, count)| count).sum::<usize>(), 0);
+        let mut count = 0;
+        while slow.try_recv().is_ok() {
+            count += 1;
+        }
+        assert_eq!((count, slow.is_closed()), (WATCH_QUEUE_LEN, true));
+    }
 
     #[test]
     fn folders_are_those_of_the_registry() {

@@ -134,9 +134,7 @@ impl Watch {
         let first = if terms.bookmarks { deadline.min(Instant::now() + BOOKMARK_EVERY) } else { deadline };
         let phase = match initial {
             Initial::None => Phase::Live,
-            Initial::List(snapshot) => {
-                Phase::Listing { snapshot, after: None, ready: VecDeque::new(), done: false }
-            }
+            Initial::List(snapshot) => Phase::Listing { snapshot, after: None, ready: VecDeque::new(), done: false },
             Initial::Replay(changes) => Phase::Replaying(changes),
             Initial::Error(status) => Phase::Failed(status),
         };

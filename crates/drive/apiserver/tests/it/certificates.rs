@@ -2,7 +2,7 @@
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use km_api::resource::{CERTIFICATE_SIGNING_REQUESTS as CSRS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NODES, SECRETS};
+use km_api::resource::{CERTIFICATE_SIGNING_REQUESTS as CSRS, NODES, SECRETS};
 use km_api::{Options, Status};
 use km_client::Client;
 use km_net::pki::make_request;
@@ -16,26 +16,24 @@ async fn server_with_token(dir: &std::path::Path) -> Server {
     let server = Server::start(dir).await;
     let admin = server.client();
     let secret = json!({"apiVersion": "v1", "kind": "Secret", "type": "bootstrap.kubernetes.io/token",
-        "metadata": {"name": "bootstrap-token-abcdef"},
-        "stringData": {
-            "token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true",
-            "auth-extra-groups": "system:bootstrappers:km", "expiration": "2099-01-01T00:00:00Z",
-            "node-name": "n1", "agent-id": "a1",
-        }});
+    "metadata": {"name": "bootstrap-token-abcdef"},
+    "stringData": {
+        "token-id": "abcdef", "token-secret": "0123456789abcdef", "usage-bootstrap-authentication": "true",
+        "auth-extra-groups": "system:bootstrappers:km", "expiration": "2099-01-01T00:00:00Z",
+        "node-name": "n1", "agent-id": "a1",
+    }});
     admin.create(&SECRETS, "kube-system", secret.to_string()).await.unwrap();
-    let role = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "metadata": {"name": "test-bootstrap"},
-        "rules": [{"apiGroups": ["certificates.k8s.io"], "resources": ["certificatesigningrequests"],
-                   "verbs": ["create", "get", "list", "watch"]}]});
-    admin.create(&CLUSTER_ROLES, "", role.to_string()).await.unwrap();
-    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding", "metadata": {"name": "test-bootstrap"},
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "test-bootstrap"},
-        "subjects": [{"apiGroup": "rbac.authorization.k8s.io", "kind": "Group", "name": "system:bootstrappers:km"}]});
-    admin.create(&CLUSTER_ROLE_BINDINGS, "", binding.to_string()).await.unwrap();
     server
 }
 
 /// Posts a request and waits until it is decided: the certificate, or the type of the condition that ends it.
-async fn ask(client: &Client, name: &str, signer: &str, usage: &str, pem: &str) -> Result<Result<String, String>, Status> {
+async fn ask(
+    client: &Client,
+    name: &str,
+    signer: &str,
+    usage: &str,
+    pem: &str,
+) -> Result<Result<String, String>, Status> {
     let csr = json!({"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name},
         "spec": {"request": STANDARD.encode(pem), "signerName": signer, "usages": ["digital signature", usage]}});
     client.create(&CSRS, "", csr.to_string()).await?;
@@ -45,7 +43,9 @@ async fn ask(client: &Client, name: &str, signer: &str, usage: &str, pem: &str) 
         if let Some(certificate) = csr["status"]["certificate"].as_str() {
             return Ok(Ok(String::from_utf8(STANDARD.decode(certificate).unwrap()).unwrap()));
         }
-        if let Some(ended) = csr["status"]["conditions"].as_array().into_iter().flatten().find(|c| c["type"] != "Approved") {
+        if let Some(ended) =
+            csr["status"]["conditions"].as_array().into_iter().flatten().find(|c| c["type"] != "Approved")
+        {
             return Ok(Err(ended["type"].as_str().unwrap().to_owned()));
         }
         assert!(tokio::time::Instant::now() < deadline, "{name} is not decided: {csr}");

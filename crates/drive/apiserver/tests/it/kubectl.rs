@@ -18,8 +18,13 @@ async fn config_maps_are_created_read_changed_and_deleted() {
     server.kubectl(&["label", "cm", "settings", "tier=front"]).await;
     server.kubectl(&["annotate", "cm", "settings", "note=hello"]).await;
     server.kubectl(&["patch", "cm", "settings", "-p", r#"{"data":{"size":"big"}}"#]).await;
-    server.kubectl(&["patch", "cm", "settings", "--type=json", "-p", r#"[{"op":"remove","path":"/data/color"}]"#]).await;
-    assert_eq!(server.kubectl(&["get", "cm", "-l", "tier=front", "-o", "jsonpath={.items[0].data}"]).await, r#"{"size":"big"}"#);
+    server
+        .kubectl(&["patch", "cm", "settings", "--type=json", "-p", r#"[{"op":"remove","path":"/data/color"}]"#])
+        .await;
+    assert_eq!(
+        server.kubectl(&["get", "cm", "-l", "tier=front", "-o", "jsonpath={.items[0].data}"]).await,
+        r#"{"size":"big"}"#
+    );
     assert_eq!(server.kubectl(&["get", "cm", "-l", "tier=back", "-o", "name"]).await, "");
     assert!(server.kubectl(&["describe", "cm", "settings"]).await.contains("big"));
     assert!(server.kubectl(&["get", "cm", "settings", "-o", "yaml"]).await.contains("size: big"));

@@ -86,7 +86,9 @@ async fn objects_enter_and_leave_a_selection() {
     let body = json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "x"}});
     client.create(&CONFIG_MAPS, "default", body.to_string()).await.unwrap();
     let mut revisions = Vec::new();
-    for labels in [json!({"app": "web"}), json!({"app": "web", "tier": "a"}), json!({"app": "db"}), json!({"app": "web"})] {
+    for labels in
+        [json!({"app": "web"}), json!({"app": "web", "tier": "a"}), json!({"app": "db"}), json!({"app": "web"})]
+    {
         let patch = json!({"metadata": {"labels": labels}}).to_string();
         let object = client.patch(&CONFIG_MAPS, "default", "x", "", ContentType::MergePatch, patch).await.unwrap();
         revisions.push(object.meta().revision());
