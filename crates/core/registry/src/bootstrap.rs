@@ -83,13 +83,17 @@ const SCHEDULER: &[Rule] = &[
     (&["authentication.k8s.io"], &["tokenreviews"], &["create"]),
     (&["authorization.k8s.io"], &["subjectaccessreviews"], &["create"]),
 ];
-/// Beyond what a scheduler does: nodes from agents, one-use bootstrap tokens, its own identity and epochs.
+/// Beyond what a scheduler does: nodes from agents.
 const FRAMEWORK: &[Rule] = &[
     (CORE, &["nodes"], ALL),
     (CORE, &["nodes/status"], &["patch", "update"]),
     (CORE, &["pods"], &["patch", "update"]),
     (CORE, &["pods/eviction"], &["create"]),
-    (CORE, &["configmaps", "secrets"], ALL),
+];
+/// In `kube-system` only: its own identity and epochs, and the one-use bootstrap tokens that it writes, never reads.
+const FRAMEWORK_SYSTEM: &[Rule] = &[
+    (CORE, &["configmaps"], &["create", "get", "list", "patch", "update", "watch"]),
+    (CORE, &["secrets"], &["create", "delete"]),
 ];
 const MANAGER: &[Rule] = &[
     (&["*"], &["*"], &["delete", "deletecollection", "get", "list", "patch", "update", "watch"]),
@@ -191,18 +195,16 @@ pub fn bootstrap_objects(config: &Config) -> Vec<(&'static Resource, Value)> {
     ] {
         objects.push((&CLUSTER_ROLE_BINDINGS, binding("ClusterRoleBinding", "", name, kind, subjects)));
     }
-    // The client CA of bootstrap tokens' users is public (cluster-info), as kubeadm makes it.
+    // Upstream's public cluster-info, and what the framework keeps for itself.
     let info =
         json!([{"apiGroups": [""], "resources": ["configmaps"], "resourceNames": ["cluster-info"], "verbs": ["get"]}]);
-    objects.push((&ROLES, role("Role", "kube-public", "system:controller:bootstrap-signer", info)));
-    let bound = binding(
-        "RoleBinding",
-        "kube-public",
-        "system:controller:bootstrap-signer",
-        "Group",
-        &["system:unauthenticated"],
-    );
-    objects.push((&ROLE_BINDINGS, bound));
+    for (namespace, name, rules, kind, subject) in [
+        ("kube-public", "system:controller:bootstrap-signer", info, "Group", "system:unauthenticated"),
+        ("kube-system", "system:km:framework", rules(&[FRAMEWORK_SYSTEM]), "User", FRAMEWORK_USER),
+    ] {
+        objects.push((&ROLES, role("Role", namespace, name, rules)));
+        objects.push((&ROLE_BINDINGS, binding("RoleBinding", namespace, name, kind, &[subject])));
+    }
     objects.extend(services(config).map(|service| (&SERVICES, service)));
     objects
 }

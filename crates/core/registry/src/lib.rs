@@ -13,8 +13,10 @@
 //! writes all its keys at one revision.
 //! **Invariant:** the driver decides and commits on one snapshot, so a decision needs no compare-and-set.
 //!
-//! Deliberately absent: `managedFields` and server-side apply, webhooks, quotas, conversion other than that of
-//! events, webhook and CEL admission, streaming subresources (`log`, `exec`: the driver's), authentication.
+//! Deliberately absent: `managedFields` and server-side apply; webhooks, quotas, LimitRange, PriorityClass and
+//! PodDisruptionBudget objects (an eviction is a deletion); the `ephemeralcontainers` and `resize` subresources;
+//! conversion other than that of events; the diff that upstream adds to its text about pod updates; streaming
+//! subresources (`log`, `exec`: the driver's) and authentication.
 
 #![allow(clippy::result_large_err, reason = "Status is the API's one error; a refused request is not a hot path")]
 

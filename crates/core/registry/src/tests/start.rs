@@ -34,9 +34,12 @@ fn the_first_services_have_the_addresses_that_everybody_expects() {
 #[test]
 fn components_may_do_their_work_and_no_more() {
     let world = started();
-    let may = |user: &str, groups: &[&str], verb: Verb, resource, subresource: &str| {
-        let request = Request::new(verb, resource, "default", "x").subresource(subresource);
+    let may_in = |namespace: &str, user: &str, groups: &[&str], verb: Verb, resource, subresource: &str| {
+        let request = Request::new(verb, resource, namespace, "x").subresource(subresource);
         authorize(&world.view, &Identity::authenticated(user, groups), &Attributes::of(&request)).is_ok()
+    };
+    let may = |user: &str, groups: &[&str], verb: Verb, resource, subresource: &str| {
+        may_in("default", user, groups, verb, resource, subresource)
     };
     let framework = crate::bootstrap::FRAMEWORK_USER;
     let manager = crate::bootstrap::MANAGER_USER;
@@ -44,6 +47,9 @@ fn components_may_do_their_work_and_no_more() {
     assert!(!may(manager, &[], Verb::Create, &PODS, "binding"));
     assert!(may(manager, &[], Verb::Create, &PODS, ""));
     assert!(!may(framework, &[], Verb::Create, &PODS, ""));
+    assert!(may_in("kube-system", framework, &[], Verb::Create, &SECRETS, ""));
+    assert!(!may_in("kube-system", framework, &[], Verb::Get, &SECRETS, ""));
+    assert!(!may(framework, &[], Verb::Create, &SECRETS, ""));
     assert!(!may("jane", &[], Verb::Get, &SECRETS, ""));
     let anonymous =
         |path| authorize(&world.view, &Identity::anonymous(), &Attributes::non_resource("get", path)).is_ok();
