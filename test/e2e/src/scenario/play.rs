@@ -1,0 +1,76 @@
+//! Plays a scenario on a cluster and tells every step that went otherwise.
+
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+
+use super::matching::{Captures, compare, substitute};
+use super::parse::{Scenario, Section, Step};
+use crate::cluster::{Cluster, KUBECTL_VERSIONS};
+use crate::shell::{Shell, eventually};
+
+/// Plays every section, also after one has failed.
+///
+/// # Errors
+/// Steps went otherwise than written: all of them, one a section.
+pub fn play(cluster: &Cluster, name: &str, scenario: &Scenario) -> anyhow::Result<()> {
+    // `KM_E2E_SECTIONS=logs,exec` plays only sections whose titles contain one of these: for work on one of them.
+    let wanted = std::env::var("KM_E2E_SECTIONS").unwrap_or_default();
+    let wanted = |title: &str| wanted.is_empty() || wanted.split(',').any(|part| title.contains(part));
+    let mut failures = Vec::new();
+    let mut turn = 0;
+    for section in scenario.sections.iter().filter(|section| wanted(&section.title)) {
+        let clients = if section.all_clients { KUBECTL_VERSIONS.map(Some).to_vec() } else { vec![None] };
+        for client in clients {
+            let start = Instant::now();
+            let result = play_section(cluster, section, client, &mut turn);
+            let title = format!("{}{}", section.title, client.map(|v| format!(" (kubectl {v})")).unwrap_or_default());
+            let seconds = start.elapsed().as_secs_f64();
+            match result {
+                Ok(()) => println!("  ok      {title} ({seconds:.1} s)"),
+                Err(error) => {
+                    println!("  FAILED  {title} ({seconds:.1} s): {name} {error:#}");
+                    failures.push(title);
+                }
+            }
+        }
+    }
+    if failures.is_empty() {
+        return Ok(());
+    }
+    bail!("{} sections of {name} failed: {}; {}", failures.len(), failures.join(", "), cluster.keep_logs())
+}
+
+fn play_section(cluster: &Cluster, section: &Section, client: Option<&str>, turn: &mut usize) -> anyhow::Result<()> {
+    let mut captures = Captures::new();
+    for step in &section.steps {
+        *turn += 1;
+        let client = client.unwrap_or(KUBECTL_VERSIONS[*turn % KUBECTL_VERSIONS.len()]);
+        let shell = cluster.shell_with_kubectl(client);
+        play_step(&shell, step, &mut captures).with_context(|| format!("line {} (kubectl {client})", step.line))?;
+    }
+    Ok(())
+}
+
+fn play_step(shell: &Shell, step: &Step, captures: &mut Captures) -> anyhow::Result<()> {
+    let command = substitute(&step.command, captures);
+    let mut look = || -> anyhow::Result<()> {
+        let finished = shell.run(&command)?;
+        let told = if finished.timed_out {
+            Err("it took too long".to_owned())
+        } else if finished.code() != step.code {
+            Err(format!("ended with {}, not {}", finished.code(), step.code))
+        } else {
+            compare(&step.expected, &finished.output, captures)
+        };
+        told.map_err(|reason| {
+            let expected = step.expected.join("\n    ");
+            let printed = finished.output.trim_end().replace('\n', "\n    ");
+            anyhow::anyhow!("{reason}\n  $ {command}\n  expected:\n    {expected}\n  printed:\n    {printed}")
+        })
+    };
+    match step.eventually {
+        Some(limit) => eventually(limit, "this", look),
+        None => look(),
+    }
+}
