@@ -27,6 +27,11 @@ pub(crate) struct Address {
 
 /// Runs until shutdown.
 pub(crate) async fn run(client: Client, address: Address, shutdown: Shutdown) {
+    if address.ip.is_loopback() {
+        // The API refuses loopback addresses in endpoints, and rightly: in a pod they are the pod's own.
+        warn!(ip = %address.ip, "pods cannot reach the API server: its advertise address is a loopback one");
+        return;
+    }
     let mut tick = tokio::time::interval(LOOK_EVERY);
     loop {
         tokio::select! {
@@ -102,4 +107,19 @@ fn slice(address: Address) -> Value {
         "endpoints": [{"addresses": [address.ip.to_string()], "conditions": {"ready": true}}],
         "ports": [{"name": "https", "port": address.port, "protocol": "TCP"}],
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn defaults_that_were_added_are_no_difference() {
+        let address = Address { ip: [10, 0, 0, 1].into(), port: 6443 };
+        let mut found = slice(address);
+        found["endpoints"][0]["conditions"]["serving"] = true.into();
+        assert!(covers(&found["endpoints"], &slice(address)["endpoints"]));
+        found["ports"][0]["port"] = 1.into();
+        assert!(!covers(&found["ports"], &slice(address)["ports"]));
+    }
 }

@@ -212,6 +212,16 @@ fn needs_writer(request: &Request) -> bool {
     request.verb != Verb::Get && !reviews && request.subresource != "token"
 }
 
+/// What authorization is asked about a request. A Namespace lies in itself (k8s 1.37 RequestInfoFactory), so that
+/// a Role in it can allow reading it.
+pub(crate) fn attributes(request: &Request) -> Attributes {
+    let mut asked = Attributes::of(request);
+    if request.resource == &resource::NAMESPACES && !request.name.is_empty() {
+        asked.namespace.clone_from(&request.name);
+    }
+    asked
+}
+
 fn replay(filter: &Filter, state: &Snapshot, from: Revision) -> Initial {
     match state.events_since(from, &filter.prefix) {
         Ok(events) => {
@@ -239,7 +249,7 @@ struct InProcess {
 impl Backend for InProcess {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, Status>> {
         async move {
-            self.service.authorize(&self.identity, &Attributes::of(&request))?;
+            self.service.authorize(&self.identity, &attributes(&request))?;
             self.service.perform(&self.identity, request).await.map(|answer| answer.response)
         }
         .boxed()
@@ -247,7 +257,7 @@ impl Backend for InProcess {
 
     fn watch(&self, request: Request) -> BoxFuture<'_, Result<WatchStream, Status>> {
         async move {
-            self.service.authorize(&self.identity, &Attributes::of(&request))?;
+            self.service.authorize(&self.identity, &attributes(&request))?;
             let watch = self.service.watch(&request).await?;
             let resource = watch.resource();
             Ok(watch.filter_map(move |item| std::future::ready(item.event(resource))).boxed())

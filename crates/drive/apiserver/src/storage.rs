@@ -178,3 +178,46 @@ impl Iterator for Entries {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use km_mvcc::{Durability, Expect, Op, Txn};
+    use km_store::Record;
+
+    use super::*;
+
+    async fn put(storage: &mut Storage, key: &str, value: &'static str) {
+        let ops = vec![Op::put(key, Expect::Any, Bytes::from_static(value.as_bytes()))];
+        let committed = storage.mvcc.apply(Txn { ops, durability: Durability::Sync }).unwrap();
+        let ops = committed.events.iter().map(|e| (Arc::clone(&e.key), e.value().cloned())).collect();
+        let record = Record { revision: committed.revision, ops };
+        storage.store.append(record, km_store::Durability::Batched).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn state_is_the_same_from_snapshot_and_journal() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut storage = Storage::open(dir.path().to_owned()).unwrap();
+        for n in 0..CHUNK_LEN + 10 {
+            put(&mut storage, &format!("/registry/x/{n}"), "early").await;
+        }
+        put(&mut storage, "/registry/x/1", "changed").await;
+        let snapshot = storage.mvcc.snapshot();
+        storage.store.snapshot(snapshot.revision(), Box::new(Entries::of(snapshot))).await.unwrap();
+        put(&mut storage, "/registry/x/2", "late").await;
+        storage.store.close().await.unwrap();
+        let before: Vec<_> = storage.mvcc.head().iter("").cloned().collect();
+        let revision = storage.mvcc.head().revision();
+        drop(storage);
+        let again = loop {
+            // The last process's lock goes with its writer thread.
+            match Storage::open(dir.path().to_owned()) {
+                Err(OpenError::Store(StoreError::Locked { .. })) => tokio::task::yield_now().await,
+                opened => break opened.unwrap(),
+            }
+        };
+        assert_eq!(again.mvcc.head().iter("").cloned().collect::<Vec<_>>(), before);
+        assert_eq!(again.mvcc.head().revision(), revision);
+    }
+}

@@ -26,6 +26,7 @@ use km_net::PeerCertificate;
 use km_net::body::ReadBodyError;
 use km_registry::Attributes;
 use tokio::sync::Semaphore;
+use tracing::debug;
 
 pub(crate) use self::connect::Kubelets;
 pub(crate) use self::discovery::Discovery;
@@ -83,11 +84,14 @@ impl Front {
         let started = Instant::now();
         let method = request.method().clone();
         let label = metric_label(request.uri().path());
+        let path = request.uri().path().to_owned();
         let response = match self.route(request).await {
             Ok(response) => response,
             Err(status) => answer::failure(&status),
         };
-        self.metrics.request(&method, label, response.status().as_u16(), started.elapsed());
+        let (code, took) = (response.status().as_u16(), started.elapsed());
+        debug!(%method, path, code, took_ms = took.as_millis(), "answered");
+        self.metrics.request(&method, label, code, took);
         response
     }
 
@@ -150,7 +154,7 @@ impl Front {
     ) -> Result<Response<km_net::Body>, Status> {
         let query = query::parse(&asked.query)?;
         let request = self.request(asked, &target, &query)?;
-        self.service.authorize(&asked.identity, &Attributes::of(&request))?;
+        self.service.authorize(&asked.identity, &crate::service::attributes(&request))?;
         let form = asked.form()?;
         let tabled = answer::Tabled::new(&query, &self.service.clock);
         if request.verb == Verb::Watch {

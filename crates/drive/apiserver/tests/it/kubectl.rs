@@ -28,6 +28,9 @@ async fn config_maps_are_created_read_changed_and_deleted() {
     assert_eq!(server.kubectl(&["get", "cm", "-l", "tier=back", "-o", "name"]).await, "");
     assert!(server.kubectl(&["describe", "cm", "settings"]).await.contains("big"));
     assert!(server.kubectl(&["get", "cm", "settings", "-o", "yaml"]).await.contains("size: big"));
+    server.kubectl(&["wait", "cm/settings", "--for=jsonpath={.data.size}=big", "--timeout=20s"]).await;
+    server.edit(&["edit", "cm", "settings"], "sed -i s/big/small/").await;
+    assert_eq!(server.kubectl(&["get", "cm", "settings", "-o", "jsonpath={.data.size}"]).await, "small");
     server.kubectl(&["delete", "cm", "settings"]).await;
     let gone = server.try_kubectl(&["get", "cm", "settings"], "").await;
     assert_eq!(

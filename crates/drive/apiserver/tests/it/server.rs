@@ -98,14 +98,25 @@ impl Server {
         text(&output.stdout)
     }
 
+    /// Runs kubectl with a command as the editor; fails the test when it fails.
+    pub(crate) async fn edit(&self, arguments: &[&str], editor: &str) {
+        let output = self.spawn_kubectl(arguments, "", editor).await;
+        assert!(output.status.success(), "kubectl {arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
     /// Runs kubectl, whatever comes of it.
     pub(crate) async fn try_kubectl(&self, arguments: &[&str], input: &str) -> Output {
+        self.spawn_kubectl(arguments, input, "false").await
+    }
+
+    async fn spawn_kubectl(&self, arguments: &[&str], input: &str, editor: &str) -> Output {
         use tokio::io::AsyncWriteExt;
         let mut child = tokio::process::Command::new(kubectl())
             .arg("--kubeconfig")
             .arg(&self.kubeconfig)
             .args(["--cache-dir", self.kubeconfig.with_extension("cache").to_str().unwrap()])
             .args(arguments)
+            .env("KUBE_EDITOR", editor)
             .stdin(std::process::Stdio::piped())
             .stdout(std::process::Stdio::piped())
             .stderr(std::process::Stdio::piped())

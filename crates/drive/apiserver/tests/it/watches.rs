@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures::StreamExt;
-use km_api::resource::CONFIG_MAPS;
+use km_api::resource::{CONFIG_MAPS, EVENTS, EVENTS_V1};
 use km_api::{ContentType, Event, EventType, Options};
 use km_base::Revision;
 use km_client::DeleteOptions;
@@ -148,5 +148,26 @@ async fn pages_of_a_list_are_of_one_revision() {
         options.continue_token = page.continue_token;
     }
     assert_eq!(names, ["m0", "m1", "m2", "m3", "m4", "m5", "m6"]);
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn events_are_seen_in_both_their_forms() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path()).await;
+    let client = server.client();
+    let mut options = Options { field_selector: "regarding.name=web".into(), ..Options::default() };
+    options.send_initial_events = Some(false);
+    let mut watch = client.watch(&EVENTS_V1, "default", options).await.unwrap();
+    let event = json!({"apiVersion": "v1", "kind": "Event", "metadata": {"name": "web.1"}, "reason": "Testing",
+        "involvedObject": {"kind": "Pod", "name": "web", "namespace": "default"}, "message": "hello", "type": "Normal"});
+    client.create(&EVENTS, "default", event.to_string()).await.unwrap();
+    let seen = tokio::time::timeout(PATIENCE, watch.next()).await.unwrap().unwrap();
+    let Event::Object(EventType::Added, object) = seen else { panic!("{seen:?}") };
+    assert_eq!(object.meta().api_version, "events.k8s.io/v1");
+    assert_eq!(object.to_value()["note"], "hello");
+    let listed = client.list(&EVENTS_V1, "default", Options::default()).await.unwrap();
+    assert_eq!(listed.items[0].to_value()["regarding"]["name"], "web");
+    assert!(server.kubectl(&["events"]).await.contains("Testing"));
     server.stop().await;
 }
