@@ -153,7 +153,9 @@ async fn from_artifacts(ctx: &Context, reference: &str) -> Option<u64> {
     let transfer = transfer(ctx, request(&format!("/images/{}", entry.file))?, &path);
     let transferred = tokio::time::timeout(TRANSFER_MAX, transfer).await;
     let outcome = match transferred {
-        Ok(Ok(())) => km_cri::image::import::import(target, ctx.runtime.cri.as_ref(), &path).await.map_err(|e| chain(&e).to_string()),
+        Ok(Ok(())) => km_cri::image::import::import(target, ctx.runtime.cri.as_ref(), &path)
+            .await
+            .map_err(|e| chain(&e).to_string()),
         Ok(Err(error)) => Err(error),
         Err(_) => Err("the transfer took too long".to_owned()),
     };
