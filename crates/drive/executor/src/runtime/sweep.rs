@@ -52,6 +52,7 @@ pub fn sweep(footprint: &Footprint) -> SweepReport {
     for folder in &footprint.cgroups {
         report.note("cgroup", cgroup::remove(folder));
     }
+    report.note(format_args!("nftables table {}", footprint.bridge), remove_table(&footprint.bridge));
     report.note(format_args!("bridge {}", footprint.bridge), remove_link(&footprint.bridge));
     for socket in shim_sockets {
         report.note(socket.display(), gone(fs::remove_file(&socket)));
@@ -79,6 +80,25 @@ pub fn sweep_dead(run_dir: &Path) -> Vec<(PathBuf, SweepReport)> {
     };
     let footprints = folders.filter_map(|folder| Footprint::read(&folder)).filter(dead);
     footprints.map(|footprint| (footprint.socket_dir.clone(), sweep(&footprint))).collect()
+}
+
+/// Removes the table that the service proxy beside the executor made, which has the bridge's name.
+fn remove_table(table: &str) -> Result<(), String> {
+    let mut nft = Command::new("nft");
+    nft.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child = match nft.spawn() {
+        Ok(child) => child,
+        // Without nft there was no table.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
+    if let Some(mut stdin) = child.stdin.take() {
+        // Adding first makes the deletion succeed whether or not the table is there.
+        let script = format!("add table ip {table}\ndelete table ip {table}\n");
+        std::io::Write::write_all(&mut stdin, script.as_bytes()).map_err(|error| error.to_string())?;
+    }
+    let output = child.wait_with_output().map_err(|error| error.to_string())?;
+    if output.status.success() { Ok(()) } else { Err(String::from_utf8_lossy(&output.stderr).trim().to_owned()) }
 }
 
 /// Ends containerd, then shims and containers, until none is found.
