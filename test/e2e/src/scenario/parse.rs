@@ -135,4 +135,15 @@ mod tests {
             assert_eq!(parse(text).unwrap_err().line, line, "{text:?}");
         }
     }
+
+    #[test]
+    fn every_scenario_of_this_folder_can_be_read() {
+        let folder = crate::repository().join("test/e2e/scenarios");
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            let scenario = parse(&std::fs::read_to_string(&path).unwrap());
+            let steps = scenario.map(|scenario| scenario.sections.iter().map(|section| section.steps.len()).sum());
+            assert!(steps.as_ref().is_ok_and(|steps: &usize| *steps > 5), "{}: {steps:?}", path.display());
+        }
+    }
 }
