@@ -11,7 +11,7 @@
 //!
 //! An ordinary client of the API, in this process. Anything else waits for a person: `kubectl certificate approve`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,7 +40,7 @@ const USED_BY: &str = "k8s.mesosphere.io/used-by";
 /// k8s 1.37 --cluster-signing-duration.
 const LIFETIME: Duration = Duration::from_secs(365 * 24 * 3_600);
 /// Requests that wait (for their Node, say) are looked at again this often.
-const AGAIN_EVERY: Duration = Duration::from_secs(2);
+const AGAIN_EVERY: Duration = Duration::from_millis(250);
 /// Finished requests and expired tokens are removed this often.
 const TIDY_EVERY: Duration = Duration::from_secs(60);
 /// k8s 1.37 pkg/controller/certificates/cleaner: approved ones after an hour, others after a day.
@@ -52,7 +52,7 @@ pub(crate) async fn run(service: Arc<Service>, client: Client, ca: Arc<Ca>, task
     let (follow, changes) = informer(client.clone(), InformerConfig::all(&CSRS), |object| Ok(object.clone()));
     tasks.spawn("csr informer", follow);
     let clock = Arc::clone(&service.clock);
-    let signer = Signer { service, client, ca, clock, known: BTreeMap::new() };
+    let signer = Signer { service, client, ca, clock, known: BTreeMap::new(), open: BTreeSet::new() };
     signer.run(changes, tasks.shutdown()).await;
 }
 
@@ -62,6 +62,8 @@ struct Signer {
     ca: Arc<Ca>,
     clock: Clock,
     known: BTreeMap<ObjectKey, Arc<Object>>,
+    /// Those of `known` that are not decided and signed.
+    open: BTreeSet<ObjectKey>,
 }
 
 /// What is to be done about a request now.
@@ -85,16 +87,23 @@ impl Signer {
                     None => return,
                     Some(Change::Upsert(cached)) => {
                         let key = cached.meta.key();
+                        if state(&cached.object.to_value()) == State::Done {
+                            self.open.remove(&key);
+                        } else {
+                            self.open.insert(key.clone());
+                        }
                         self.known.insert(key.clone(), cached.object);
                         self.reconcile(&key).await;
                     }
-                    Some(Change::Delete(key)) => drop(self.known.remove(&key)),
+                    Some(Change::Delete(key)) => {
+                        self.known.remove(&key);
+                        self.open.remove(&key);
+                    }
                     Some(Change::Synced) => {}
                 },
                 _ = again.tick() => {
-                    let waiting: Vec<ObjectKey> = self.known.keys().cloned().collect();
-                    for key in waiting {
-                        self.reconcile(&key).await;
+                    for key in &self.open {
+                        self.reconcile(key).await;
                     }
                 }
                 _ = tidy.tick() => self.tidy().await,

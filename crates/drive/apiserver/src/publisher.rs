@@ -8,11 +8,12 @@
 //! **Invariant:** watchers get changes in revision order, without gaps.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use km_base::chain;
 use km_mvcc::Snapshot;
 use km_net::Shutdown;
+use km_store::StoreError;
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::error;
 
@@ -41,6 +42,8 @@ pub(crate) struct PublisherDeps {
     pub(crate) watchers: Arc<AtomicU64>,
     /// Revision of the last change of a role or binding.
     pub(crate) policy_revision: Arc<AtomicU64>,
+    /// Whether the store took the last change.
+    pub(crate) stores: Arc<AtomicBool>,
 }
 
 pub(crate) struct Publisher {
@@ -114,8 +117,10 @@ impl Publisher {
             error!(error = %chain(&error), "the store refused a change");
             self.failed_epoch = epoch + 1;
             self.deps.failed.send_replace(self.failed_epoch);
+            self.deps.stores.store(matches!(error, StoreError::TooLarge { .. }), Ordering::Relaxed);
             return Err(refused(&error));
         }
+        self.deps.stores.store(true, Ordering::Relaxed);
         let revision = after.revision();
         self.deps.published.send_replace(after);
         for event in &events {

@@ -5,7 +5,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::atomic::AtomicU64;
+use std::sync::atomic::{AtomicBool, AtomicU64};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -320,12 +320,14 @@ async fn connect(
     let dispatched = Arc::new(AtomicU64::new(revision));
     let policy_revision = Arc::new(AtomicU64::new(revision));
     let watchers = Arc::new(AtomicU64::new(0));
+    let stores = Arc::new(AtomicBool::new(true));
     let publisher = Publisher::new(PublisherDeps {
         published: published_in,
         failed: failed_in,
         dispatched: Arc::clone(&dispatched),
         watchers: Arc::clone(&watchers),
         policy_revision: Arc::clone(&policy_revision),
+        stores: Arc::clone(&stores),
     });
     let service = Service {
         writes,
@@ -338,6 +340,7 @@ async fn connect(
         config: registry,
         tokens: Arc::new(tokens),
         store,
+        stores,
     };
     Ok((service, Parts { writer, requests, publisher, pending, subscribe, watchers }))
 }

@@ -4,7 +4,7 @@
 //! [`InProcess`] backend with its identity: a type that nothing on the network can make.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -46,6 +46,7 @@ pub struct Service {
     pub(crate) config: Arc<Config>,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) store: Arc<Store>,
+    pub(crate) stores: Arc<AtomicBool>,
 }
 
 impl Service {
@@ -129,9 +130,9 @@ impl Service {
         (self.clock)()
     }
 
-    /// Tells whether changes can be made.
+    /// Tells whether changes can be made: the last one was.
     pub(crate) fn is_ready(&self) -> bool {
-        !self.writes.is_closed()
+        !self.writes.is_closed() && self.stores.load(Ordering::Relaxed)
     }
 
     /// Returns the bytes of journal that a restart would read.

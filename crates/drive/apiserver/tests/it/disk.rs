@@ -72,6 +72,8 @@ async fn full_disk_refuses_changes_shows_none_of_them_and_recovers() {
     let list = client.list(&CONFIG_MAPS, "default", Options::default()).await.unwrap();
     assert!(list.items.iter().all(|o| !o.meta().name.starts_with("lost")));
     assert_eq!(server.kubectl(&["get", "cm", "before", "-o", "name"]).await, "configmap/before\n", "reads go on");
+    let ready = server.try_kubectl(&["get", "--raw", "/readyz"], "").await;
+    assert!(!ready.status.success(), "a server that stores nothing is not ready");
 
     disk.0.store(false, Ordering::SeqCst);
     let mut made = Vec::new();
@@ -90,6 +92,7 @@ async fn full_disk_refuses_changes_shows_none_of_them_and_recovers() {
         let Event::Object(_, seen) = event else { panic!("{event:?}") };
         assert_eq!(seen.bytes(), object.bytes(), "the watch goes on with what was stored, and with nothing else");
     }
+    assert_eq!(server.kubectl(&["get", "--raw", "/readyz"]).await, "ok");
     server.stop().await;
     let server = Server::start(dir.path()).await;
     let list = server.client().list(&CONFIG_MAPS, "default", Options::default()).await.unwrap();
