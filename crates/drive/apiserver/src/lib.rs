@@ -20,7 +20,7 @@
 //! **Invariant:** an object is encoded when it is written; lists and watches share those bytes.
 //!
 //! Deliberately absent: any decision about an object (`core/registry`), webhooks, audit logs, priority and
-//! fairness (one bound on requests in flight instead), protobuf answers, `pods/proxy` and `services/proxy`.
+//! fairness (one bound on requests in flight instead), protobuf answers.
 
 #![allow(clippy::result_large_err, reason = "Status is the API's one error; a refused request is not a hot path")]
 

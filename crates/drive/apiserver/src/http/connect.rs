@@ -43,8 +43,8 @@ impl Kubelets {
 /// Tells whether the address is a subresource that leads to a node.
 pub(super) fn is_connect(target: &ResourcePath) -> bool {
     match target.resource.plural {
-        "pods" => matches!(target.subresource.as_str(), "log" | "exec" | "attach" | "portforward"),
-        "nodes" => target.subresource == "proxy",
+        "pods" => matches!(target.subresource.as_str(), "log" | "exec" | "attach" | "portforward" | "proxy"),
+        "nodes" | "services" => target.subresource == "proxy",
         _ => false,
     }
 }
@@ -61,6 +61,7 @@ impl Front {
             self.service.authorize(&asked.identity, &attributes(&target, verb))?;
         }
         let url = match target.resource.plural {
+            "pods" | "services" if target.subresource == "proxy" => self.proxy_url(&target, &asked.query)?,
             "nodes" => self.node_url(&target.name, &format!("/{}", target.rest), &asked.query)?,
             _ => self.pod_url(&target, &asked.query)?,
         };
@@ -115,7 +116,12 @@ impl Front {
             .map_err(|error| Status::bad_request(format!("the address of node {name:?} is unusable: {error}")))
     }
 
-    fn object(&self, resource: &'static km_api::Resource, namespace: &str, name: &str) -> Result<Value, Status> {
+    pub(super) fn object(
+        &self,
+        resource: &'static km_api::Resource,
+        namespace: &str,
+        name: &str,
+    ) -> Result<Value, Status> {
         let state = self.service.state();
         state
             .get(&km_registry::key(resource, namespace, name))
@@ -188,16 +194,15 @@ async fn failure(response: Response<km_net::Body>) -> Status {
 /// The verbs that a request needs: upstream since 1.35 asks for `create` also where the WebSocket handshake makes
 /// the request a GET.
 fn verbs(asked: &Asked, target: &ResourcePath) -> Result<&'static [&'static str], Status> {
-    let streams = target.resource.plural == "pods" && target.subresource != "log";
-    Ok(match (&asked.method, streams) {
-        (&Method::GET, true) => &["get", "create"],
-        (&Method::GET | &Method::HEAD, _) => &["get"],
-        (&Method::POST, true) => &["create"],
-        (_, true) => return Err(status_of::method_not_allowed()),
-        (&Method::POST, _) if target.resource.plural == "nodes" => &["create"],
-        (&Method::PUT, _) if target.resource.plural == "nodes" => &["update"],
-        (&Method::PATCH, _) if target.resource.plural == "nodes" => &["patch"],
-        (&Method::DELETE, _) if target.resource.plural == "nodes" => &["delete"],
+    let proxies = target.subresource == "proxy";
+    let streams = !proxies && target.subresource != "log";
+    Ok(match &asked.method {
+        &Method::GET if streams => &["get", "create"],
+        &Method::GET | &Method::HEAD if !streams => &["get"],
+        &Method::POST if streams || proxies => &["create"],
+        &Method::PUT if proxies => &["update"],
+        &Method::PATCH if proxies => &["patch"],
+        &Method::DELETE if proxies => &["delete"],
         _ => return Err(status_of::method_not_allowed()),
     })
 }

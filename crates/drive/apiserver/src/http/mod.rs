@@ -12,6 +12,7 @@ mod impersonate;
 mod negotiate;
 mod openapi;
 mod path;
+mod proxy;
 mod query;
 mod status_of;
 

@@ -190,23 +190,23 @@ async fn exec_is_a_tunnel_to_the_pods_node() {
         bearer: None,
     };
     let client = HttpClient::new(&identity, Alpn::Http1, 5_000).unwrap();
-    let request = Request::builder()
-        .uri(format!("{}/api/v1/namespaces/default/pods/web/exec?command=cat&stdout=true&stderr=true", server.url))
-        .header("connection", "Upgrade")
-        .header("upgrade", "websocket")
-        .header("sec-websocket-version", "13")
-        .header("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ==")
-        .body(km_net::body::empty())
-        .unwrap();
-    let mut response = client.send(request).await.unwrap();
-    assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
-    assert_eq!(response.headers()["x-asked"], "/exec/default/web/c?command=cat&output=1&error=1");
-    let mut stream = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
-    stream.write_all(b"hello").await.unwrap();
-    let mut back = [0; 5];
-    stream.read_exact(&mut back).await.unwrap();
-    assert_eq!(&back, b"hello");
-    drop(stream);
+    for (method, protocol) in [("GET", "websocket"), ("POST", "SPDY/3.1")] {
+        let request = Request::builder()
+            .method(method)
+            .uri(format!("{}/api/v1/namespaces/default/pods/web/exec?command=cat&stdout=true&stderr=true", server.url))
+            .header("connection", "Upgrade")
+            .header("upgrade", protocol)
+            .body(km_net::body::empty())
+            .unwrap();
+        let mut response = client.send(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::SWITCHING_PROTOCOLS);
+        assert_eq!(response.headers()["x-asked"], "/exec/default/web/c?command=cat&output=1&error=1");
+        let mut stream = TokioIo::new(hyper::upgrade::on(&mut response).await.unwrap());
+        stream.write_all(b"hello").await.unwrap();
+        let mut back = [0; 5];
+        stream.read_exact(&mut back).await.unwrap();
+        assert_eq!(&back, b"hello");
+    }
     kubelet.begin();
     server.stop().await;
 }
@@ -219,6 +219,29 @@ async fn kubectl_exec_gives_output_and_exit_code() {
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
     assert_eq!(text(&output.stdout), "command=echo&command=hi%20there&error=1&output=1", "{}", text(&output.stderr));
     assert_eq!(output.status.code(), Some(3), "{}", text(&output.stderr));
+    kubelet.begin();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn pods_and_services_are_reached_through_the_server() {
+    let dir = tempfile::tempdir().unwrap();
+    let (server, kubelet) = server_with_running_pod(dir.path()).await;
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let web = |request: Request<km_net::Body>| async move {
+        Response::new(km_net::body::full(format!("web was asked {}", request.uri())))
+    };
+    let stop = Shutdown::new();
+    tokio::spawn(km_net::serve_plain(listener, Arc::new(web), ServeConfig::usual(), stop.clone()));
+    let status = json!({"status": {"podIP": "127.0.0.1"}}).to_string();
+    server.client().patch(&PODS, "default", "web", "status", ContentType::MergePatch, status).await.unwrap();
+    let pod = format!("/api/v1/namespaces/default/pods/web:{port}/proxy/a/b?c=d");
+    assert_eq!(server.kubectl(&["get", "--raw", &pod]).await, "web was asked /a/b?c=d");
+    server.kubectl(&["create", "service", "clusterip", "web", "--tcp=80:80"]).await;
+    let none = server.try_kubectl(&["get", "--raw", "/api/v1/namespaces/default/services/web:80/proxy/"], "").await;
+    assert!(String::from_utf8_lossy(&none.stderr).contains("no endpoints available for service \"web\""));
+    stop.begin();
     kubelet.begin();
     server.stop().await;
 }
