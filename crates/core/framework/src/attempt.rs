@@ -25,6 +25,8 @@ pub(crate) struct Attempt {
     /// Failed tries to bind, and when to try again.
     pub bind_failures: u32,
     pub bind_at: Timestamp,
+    /// Whether its Binding is the pod's first, not a new task ID on a bound pod.
+    pub first: bool,
     /// When the task was last asked about.
     pub asked: Timestamp,
 }

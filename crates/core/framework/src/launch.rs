@@ -107,6 +107,10 @@ impl Framework {
         if !self.session.is_subscribed() {
             return self.retry_all(plan.pods, out);
         }
+        if self.executor(&plan.agent_id).is_none() {
+            // It ended while its token was being made.
+            return self.give_up(plan, out);
+        }
         let mut tasks = Vec::new();
         for wanted in plan.pods {
             match self.pods.get(&wanted.uid).cloned().filter(|pod| self.may_launch(&wanted.uid, pod, &plan.node)) {
@@ -189,6 +193,7 @@ impl Framework {
             killed: None,
             bind_failures: 0,
             bind_at: now,
+            first: false,
             asked: now,
         };
         self.waiting.remove(&wanted.uid);

@@ -85,8 +85,7 @@ impl Framework {
     /// Takes in a registered agent; tells whether it was not here before.
     fn agent_seen(&mut self, now: Timestamp, id: AgentId, seen: &get_agents::Agent, out: &mut Vec<Action>) -> bool {
         let info = &seen.agent_info;
-        let twin = self.agents.iter().any(|(other, a)| *other != id && a.active && a.hostname == info.hostname);
-        if twin && !self.agents.contains_key(&id) {
+        if self.hosts.get(&info.hostname).is_some_and(|other| *other != id) {
             let name = named(&id, &info.hostname);
             out.push(Action::Warn(format!("{name} is not used: another active agent has its hostname")));
             return false;
@@ -110,6 +109,7 @@ impl Framework {
             executor,
         };
         self.agents.insert(id.clone(), agent);
+        self.hosts.insert(info.hostname.clone(), id.clone());
         self.set_executor_flag(&id, out);
         if is_new {
             // A host that is back under a new agent ID will never report the old one's tasks.
@@ -149,6 +149,7 @@ impl Framework {
             executor,
         };
         self.agents.insert(offer.agent_id.clone(), agent);
+        self.hosts.insert(offer.hostname.clone(), offer.agent_id.clone());
         self.sync_node_named(now, &offer.hostname, out);
     }
 
@@ -156,6 +157,10 @@ impl Framework {
         let Some(agent) = self.agents.get_mut(id) else { return };
         if agent.active {
             agent.active = false;
+            let hostname = agent.hostname.clone();
+            if self.hosts.get(&hostname) == Some(id) {
+                self.hosts.remove(&hostname);
+            }
             out.push(Action::Scheduler(ToScheduler::DropOffers(Some(id.clone()))));
         }
     }
@@ -249,7 +254,7 @@ impl Framework {
     }
 
     pub(crate) fn agent_of_node(&self, node: &str) -> Option<&AgentId> {
-        self.agents.iter().find(|(_, a)| a.active && a.hostname == node).map(|(id, _)| id)
+        self.hosts.get(node)
     }
 
     pub(crate) fn node_changed(&mut self, now: Timestamp, node: Arc<Node>, out: &mut Vec<Action>) {

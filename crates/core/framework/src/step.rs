@@ -30,6 +30,8 @@ pub struct Framework {
     pub(crate) pods_synced: bool,
     pub(crate) nodes_synced: bool,
     pub(crate) agents: BTreeMap<AgentId, Agent>,
+    /// Active agents by hostname, which is the name of their Node.
+    pub(crate) hosts: BTreeMap<String, AgentId>,
     pub(crate) agents_known: bool,
     pub(crate) executors_known: bool,
     pub(crate) attempts: BTreeMap<TaskId, Attempt>,
@@ -38,7 +40,7 @@ pub struct Framework {
     pub(crate) waiting: BTreeSet<Uid>,
     /// Launches that wait for their agent's bootstrap token.
     pub(crate) pending: BTreeMap<AgentId, Vec<LaunchPlan>>,
-    /// Ends of bound pods' tasks: how many in a row, and when the pod may be launched again.
+    /// Pods to look at again: failures in a row (ends of a bound pod's tasks, deletions), and when to try again.
     pub(crate) relaunch: BTreeMap<Uid, (u32, Timestamp)>,
     pub(crate) demand: Demand,
     /// Requests under way, of those that must not overlap.
@@ -93,6 +95,7 @@ impl Framework {
             pods_synced: false,
             nodes_synced: false,
             agents: BTreeMap::new(),
+            hosts: BTreeMap::new(),
             agents_known: false,
             executors_known: false,
             attempts: BTreeMap::new(),
@@ -216,8 +219,16 @@ impl Framework {
                 }
             }
             Purpose::Lease(name) => self.lease_written(now, &name, result.map(|_| ()), out),
-            // What these are about shows itself in the informers; the poll repeats what is still needed.
-            Purpose::DeletePod(_) | Purpose::Reason(_) | Purpose::Record => {}
+            Purpose::DeletePod(uid) => {
+                if result.is_err_and(|status| status.retryable()) {
+                    let failures = self.relaunch.get(&uid).map_or(1, |(failures, _)| failures + 1);
+                    let at = now + self.config.retry.delay(failures);
+                    self.relaunch.insert(uid, (failures, at));
+                    out.push(Action::WakeAt(at));
+                }
+            }
+            // Words for people: the next change of reason brings the next ones.
+            Purpose::Reason(_) | Purpose::Record => {}
         }
     }
 

@@ -23,11 +23,17 @@ impl Framework {
             return;
         }
         let Some(state) = status.known_state() else { return self.acknowledge_status(status, out) };
-        if !self.attempts.contains_key(&status.task_id) && !self.adopt(now, status, state) {
-            if !state.is_terminal() && state != TaskState::Unknown {
-                self.kill(now, &status.task_id, status.agent_id.as_ref(), 0, out);
+        if !self.attempts.contains_key(&status.task_id) {
+            match self.adopt(now, status, state) {
+                Adoption::Ours => {}
+                Adoption::NotYet => return,
+                Adoption::Unwanted => {
+                    if !state.is_terminal() && state != TaskState::Unknown {
+                        self.kill(now, &status.task_id, status.agent_id.as_ref(), 0, out);
+                    }
+                    return self.acknowledge_status(status, out);
+                }
             }
-            return self.acknowledge_status(status, out);
         }
         self.executor_heard_of(status, state, out);
         let round = self.session.round;
@@ -66,20 +72,20 @@ impl Framework {
         }
     }
 
-    /// Takes over a task of an earlier run if its pod wants it; tells whether it did.
-    fn adopt(&mut self, now: Timestamp, status: &TaskStatus, state: TaskState) -> bool {
-        let Some((uid, _)) = status.task_id.value.split_once('.') else { return false };
+    /// Takes over a task of an earlier run if its pod wants it.
+    fn adopt(&mut self, now: Timestamp, status: &TaskStatus, state: TaskState) -> Adoption {
+        let Some((uid, _)) = status.task_id.value.split_once('.') else { return Adoption::Unwanted };
         let uid = Uid(uid.to_owned());
-        let Some(pod) = self.pods.get(&uid).cloned() else { return false };
+        let Some(pod) = self.pods.get(&uid).cloned() else { return Adoption::Unwanted };
         let annotation = pod.metadata.annotations.as_ref().and_then(|a| a.get(TASK_ID_ANNOTATION));
         let named = annotation == Some(&status.task_id.value);
         let free = pod::node_name(&pod).is_none() && pod.metadata.deletion_timestamp.is_none();
         let wanted = named || (free && state.is_active());
         let Some(agent_id) = status.agent_id.clone().filter(|_| wanted && !self.by_pod.contains_key(&uid)) else {
-            return false;
+            return Adoption::Unwanted;
         };
-        let hostname = self.agents.get(&agent_id).map(|a| a.hostname.clone());
-        let Some(node) = pod::node_name(&pod).map(str::to_owned).or(hostname) else { return false };
+        let hostname = self.agents.get(&agent_id).filter(|a| a.active).map(|a| a.hostname.clone());
+        let Some(node) = pod::node_name(&pod).map(str::to_owned).or(hostname) else { return Adoption::NotYet };
         let attempt = Attempt {
             uid: uid.clone(),
             key: crate::pods::key_of(&pod),
@@ -95,12 +101,13 @@ impl Framework {
             killed: None,
             bind_failures: 0,
             bind_at: now,
+            first: false,
             asked: now,
         };
         self.waiting.remove(&uid);
         self.by_pod.insert(uid, status.task_id.clone());
         self.attempts.insert(status.task_id.clone(), attempt);
-        true
+        Adoption::Ours
     }
 
     fn bind(&mut self, now: Timestamp, task_id: &TaskId, out: &mut Vec<Action>) {
@@ -111,6 +118,7 @@ impl Framework {
             return self.kill(now, task_id, Some(&agent_id), 0, out);
         };
         attempt.stage = Stage::Binding;
+        attempt.first = pod::node_name(&pod).is_none();
         let request = writes::bind(task_id, attempt, &pod);
         self.api(Purpose::Bind(task_id.clone()), request, out);
     }
@@ -130,7 +138,7 @@ impl Framework {
             Ok(()) => {
                 attempt.stage = Stage::Bound;
                 let (uid, key, node) = (attempt.uid.clone(), attempt.key.clone(), attempt.node.clone());
-                let first = self.pods.get(&uid).is_some_and(|p| pod::node_name(p).is_none());
+                let first = attempt.first;
                 self.counters.bound += 1;
                 self.waiting.remove(&uid);
                 out.push(Action::Scheduler(ToScheduler::Forget(uid.clone())));
@@ -285,25 +293,34 @@ impl Framework {
     fn executor_heard_of(&mut self, status: &TaskStatus, state: TaskState, out: &mut Vec<Action>) {
         let Some(agent_id) = &status.agent_id else { return };
         let reason = status.reason.and_then(|r| Reason::try_from(r).ok());
-        let others = self.attempts.iter().any(|(id, a)| a.agent_id == *agent_id && *id != status.task_id);
         let Some(executor) = self.agents.get_mut(agent_id).and_then(|a| a.executor.as_mut()) else { return };
-        let same = status.executor_id.as_ref().is_none_or(|id| *id == executor.info.executor_id);
-        if matches!(state, TaskState::Starting | TaskState::Running) && same {
+        if status.executor_id.as_ref().is_some_and(|id| *id != executor.info.executor_id) {
+            return;
+        }
+        if matches!(state, TaskState::Starting | TaskState::Running) {
             executor.running = true;
             executor.token = None;
+            return;
         }
-        let died = state.is_terminal()
-            && same
-            && (executor_ended(reason) || (!executor.running && !others && state != TaskState::Finished));
-        if died {
-            self.set_executor(&agent_id.clone(), None, out);
+        let running = executor.running;
+        if !state.is_terminal() {
+            return;
+        }
+        // A launch that failed while the executor was being started may have been the only one to start it.
+        let alone = || !self.attempts.iter().any(|(id, a)| a.agent_id == *agent_id && *id != status.task_id);
+        if executor_ended(reason) || (!running && alone()) {
+            self.set_executor(agent_id, None, out);
+        } else if state == TaskState::Error {
+            // Perhaps not the executor that Mesos has: a mismatch is an error of the task.
+            out.push(Action::GetExecutors);
         }
     }
 
     /// Repeats what was not answered in time.
     pub(crate) fn attempts_tick(&mut self, now: Timestamp, out: &mut Vec<Action>) {
-        let all: Vec<TaskId> = self.attempts.keys().cloned().collect();
-        for task_id in all {
+        let open = |a: &Attempt| a.stage != Stage::Bound || a.unacknowledged.is_some();
+        let open: Vec<TaskId> = self.attempts.iter().filter(|(_, a)| open(a)).map(|(id, _)| id.clone()).collect();
+        for task_id in open {
             let Some(attempt) = self.attempts.get_mut(&task_id) else { continue };
             let bind_due = attempt.stage == Stage::Binding && attempt.bind_failures > 0 && now >= attempt.bind_at;
             let silent = attempt.stage == Stage::Launching && now >= attempt.asked + SILENCE;
@@ -340,6 +357,15 @@ impl Framework {
             self.ended(now, &task_id, End::Lost, Some("the agent is gone"), out);
         }
     }
+}
+
+enum Adoption {
+    /// The pod wants it.
+    Ours,
+    /// No pod wants it.
+    Unwanted,
+    /// Its agent is not known yet; the update is repeated, and the reconciliation tells the task again.
+    NotYet,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

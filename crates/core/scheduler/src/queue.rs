@@ -1,4 +1,5 @@
-//! The pods that wait: highest priority first, then the longest waiting.
+//! The pods that wait: highest priority first, then those bound already (their place must not go to others),
+//! then the longest waiting.
 //!
 //! A pod whose launch failed keeps its place but not before its back-off; a pod that did not fit is looked at
 //! again only when something has changed that may help it.
@@ -6,6 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use km_api::pod;
 use km_base::{Backoff, ObjectKey, Timestamp, Uid};
 use km_kinds::api::core::v1::Pod;
 
@@ -48,7 +50,8 @@ pub(crate) struct Entry {
     pub placed: bool,
 }
 
-type Rank = (std::cmp::Reverse<i32>, u64);
+/// Priority (highest first), whether unbound, order of arrival.
+type Rank = (std::cmp::Reverse<i32>, bool, u64);
 
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Queue {
@@ -70,11 +73,13 @@ impl Queue {
             if entry.ask != ask || entry.pod.spec != pod.spec {
                 entry.tried = 0;
             }
-            if !entry.placed && entry.priority != priority {
-                self.order.remove(&rank(entry));
-                self.order.insert((std::cmp::Reverse(priority), entry.order), uid);
-            }
+            let before = rank(entry);
             (entry.pod, entry.ask, entry.priority) = (pod, ask, priority);
+            let after = rank(entry);
+            if !entry.placed && before != after {
+                self.order.remove(&before);
+                self.order.insert(after, uid);
+            }
             return;
         }
         self.next += 1;
@@ -155,5 +160,5 @@ impl Queue {
 }
 
 fn rank(entry: &Entry) -> Rank {
-    (std::cmp::Reverse(entry.priority), entry.order)
+    (std::cmp::Reverse(entry.priority), pod::node_name(&entry.pod).is_none(), entry.order)
 }

@@ -1,10 +1,13 @@
-//! Between the two cores: each has words of its own, because cores do not import each other.
+//! Between the two cores: each has words of its own, because cores do not import each other. Public for simulations,
+//! which drive both cores without this driver.
 
 use km_core_framework::{Event as FrameworkEvent, LaunchPlan, LaunchPod, ToScheduler};
 use km_podwire::HostPort;
 use km_scheduler::{Action as SchedulerAction, Event as SchedulerEvent, PlacedPort, Placement, Plan};
 
-pub(crate) fn to_scheduler(message: ToScheduler) -> SchedulerEvent {
+/// Turns what the framework tells the scheduler into the scheduler's event.
+#[must_use]
+pub fn to_scheduler(message: ToScheduler) -> SchedulerEvent {
     match message {
         ToScheduler::Wait(pod) => SchedulerEvent::Wait(pod),
         ToScheduler::Forget(uid) => SchedulerEvent::Forget(uid),
@@ -20,8 +23,11 @@ pub(crate) fn to_scheduler(message: ToScheduler) -> SchedulerEvent {
     }
 }
 
-/// Turns a scheduler's action into the framework's event; a wake-up is returned as its time.
-pub(crate) fn to_framework(
+/// Turns a scheduler's action into the framework's event.
+///
+/// # Errors
+/// A wake-up is no event; its time is returned instead.
+pub fn to_framework(
     action: SchedulerAction,
     entropy: impl FnOnce() -> [u8; 32],
 ) -> Result<FrameworkEvent, km_base::Timestamp> {

@@ -1,6 +1,6 @@
 //! The loop that owns both cores: waits, steps, performs.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -88,7 +88,7 @@ impl Framework {
             performer: Performer::new(deps.client, deps.mesos, tasks.clone(), replies),
             session: None,
             generation: 0,
-            wake: None,
+            wakes: BTreeSet::new(),
             solve: false,
             fatal: None,
         };
@@ -116,7 +116,8 @@ struct Owner {
     session: Option<Session>,
     /// Number of the last subscription.
     generation: u64,
-    wake: Option<Timestamp>,
+    /// Every time asked for that has not come.
+    wakes: BTreeSet<Timestamp>,
     /// Whether the scheduler has heard something since its last decision.
     solve: bool,
     fatal: Option<String>,
@@ -128,7 +129,7 @@ impl Owner {
         self.take_in([Event::Start].into());
         let mut batch = VecDeque::new();
         loop {
-            let sleep = self.wake.map(|at| at.saturating_since(now()));
+            let sleep = self.wakes.first().map(|at| at.saturating_since(now()));
             tokio::select! {
                 () = shutdown.begun() => return None,
                 Some(reply) = inputs.replied.recv() => batch.extend(self.current(reply)),
@@ -136,7 +137,8 @@ impl Owner {
                 Some(change) = inputs.nodes.recv() => batch.push_back(node_event(change)),
                 Some(query) = inputs.asked.recv() => self.answer(query),
                 () = tokio::time::sleep(sleep.unwrap_or_default()), if sleep.is_some() => {
-                    self.wake = None;
+                    let now = now();
+                    self.wakes.retain(|at| *at > now);
                     self.solve = true;
                     batch.push_back(Event::Tick);
                 }
@@ -236,7 +238,7 @@ impl Owner {
     }
 
     fn wake_at(&mut self, time: Timestamp) {
-        self.wake = Some(self.wake.map_or(time, |at| at.min(time)));
+        self.wakes.insert(time);
     }
 
     fn answer(&self, query: Query) {
