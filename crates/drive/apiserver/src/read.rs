@@ -111,7 +111,9 @@ pub(crate) fn list(snapshot: &Snapshot, request: &Request) -> Result<Page, Statu
             last = Some(entry.key.to_string());
             if simple {
                 items.push(entry.value.clone());
-            } else if let Some(object) = crate::view::object(entry).filter(|o| filter.matches(o)) {
+            } else if filter.may_match(entry)
+                && let Some(object) = crate::view::object(entry).filter(|o| filter.matches(o))
+            {
                 items.push(km_registry::present(request.resource, object).bytes().clone());
             }
         }
@@ -176,7 +178,7 @@ fn gone(error: &RevisionError, options: &Options) -> Status {
 #[cfg(test)]
 mod tests {
     use km_api::Verb;
-    use km_api::resource::CONFIG_MAPS;
+    use km_api::resource::{CONFIG_MAPS, PODS};
     use km_mvcc::{Durability, Expect, Limits, Mvcc, Op, Txn};
 
     use super::*;
@@ -219,6 +221,29 @@ mod tests {
             options.continue_token = page.continue_token;
         }
         assert_eq!(found, 1_000);
+    }
+
+    #[test]
+    fn pods_are_found_by_node_and_by_name() {
+        let mut mvcc = state(0);
+        for (name, spec) in [("a", r#"{"nodeName":"n1"}"#), ("b", r#"{"nodeName":"n10"}"#), ("c", "{}")] {
+            let json = format!(
+                r#"{{"apiVersion":"v1","kind":"Pod","metadata":{{"name":"{name}","namespace":"d"}},"spec":{spec}}}"#
+            );
+            let ops = vec![Op::put(km_registry::key(&PODS, "d", name), Expect::Any, Bytes::from(json))];
+            mvcc.apply(Txn { ops, durability: Durability::Sync }).unwrap();
+        }
+        for (selector, want) in [
+            ("spec.nodeName=n1", 1),
+            ("spec.nodeName=", 1),
+            ("spec.nodeName!=n1", 2),
+            ("metadata.name=b", 1),
+            ("metadata.name=x", 0),
+        ] {
+            let mut request = Request::new(Verb::List, &PODS, "", "");
+            request.options.field_selector = selector.into();
+            assert_eq!(list(mvcc.head(), &request).unwrap().items.len(), want, "{selector}");
+        }
     }
 
     #[test]

@@ -71,7 +71,11 @@ impl Front {
         let service = self.object(&SERVICES, namespace, target.name)?;
         let none = || no_endpoints(target.name);
         let wanted = ports_of(&service["spec"])
-            .find(|p| target.port.is_empty() || p["name"] == target.port || p["port"].to_string() == target.port)
+            .find(|p| {
+                target.port.is_empty()
+                    || p["name"] == target.port
+                    || target.port.parse::<u64>().is_ok_and(|n| p["port"] == n)
+            })
             .map(|p| p["name"].as_str().unwrap_or_default().to_owned())
             .ok_or_else(none)?;
         let state = self.service.state();

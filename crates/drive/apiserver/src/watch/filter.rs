@@ -3,6 +3,8 @@
 use km_api::{EventType, Object, Options, Resource, Status};
 use km_registry::Selection;
 
+use km_mvcc::Entry;
+
 use super::Change;
 
 /// A collection, or part of it.
@@ -15,6 +17,8 @@ pub(crate) struct Filter {
     selection: Option<Selection>,
     /// A field that every selected object has with this value: what the hub sorts watchers by.
     pub(crate) index: Option<(IndexedField, String)>,
+    /// What the bytes of an object hold that is selected by its node.
+    needle: String,
 }
 
 /// Fields that many watchers select by.
@@ -40,12 +44,30 @@ impl Filter {
             "spec.nodeName" => Some((IndexedField::NodeName, r.value.clone())),
             _ => None,
         });
-        Ok(Self { resource, prefix: km_registry::prefix(resource, namespace), selection, index })
+        let needle = match &index {
+            Some((IndexedField::NodeName, value)) if !value.is_empty() => format!("\"nodeName\":\"{value}\""),
+            // A pod without node has no such field.
+            _ => String::new(),
+        };
+        Ok(Self { resource, prefix: km_registry::prefix(resource, namespace), selection, index, needle })
     }
 
     /// Whether everything under the prefix is selected.
     pub(crate) fn selects_all(&self) -> bool {
         self.selection.is_none()
+    }
+
+    /// Whether an entry's object can be selected, found without reading it: of 150,000 pods a node's list
+    /// reads its own alone.
+    pub(crate) fn may_match(&self, entry: &Entry) -> bool {
+        match &self.index {
+            None => true,
+            Some((IndexedField::Name, name)) => entry.key.rsplit('/').next() == Some(name),
+            Some((IndexedField::NodeName, _)) => {
+                // As core/registry encodes it; a value that JSON escapes is no node's name.
+                std::str::from_utf8(&entry.value).is_ok_and(|text| text.contains(&self.needle))
+            }
+        }
     }
 
     /// Whether an object is selected.

@@ -182,7 +182,7 @@ impl Watch {
 fn fill(filter: &Filter, snapshot: &Snapshot, after: &mut Option<String>, ready: &mut VecDeque<Object>) -> bool {
     let range = Range { prefix: &filter.prefix, after: after.as_deref(), limit: Some(LIST_CHUNK_LEN), at: None };
     let Ok(page) = snapshot.range(range) else { return true };
-    for entry in &page.entries {
+    for entry in page.entries.iter().filter(|entry| filter.may_match(entry)) {
         let object = crate::view::object(entry).filter(|o| filter.matches(o));
         ready.extend(object.map(|o| km_registry::present(filter.resource, o)));
     }
