@@ -34,7 +34,7 @@ pub(crate) fn up(options: &UpOptions, log: &LogOptions) -> anyhow::Result<ExitCo
     let this = std::env::current_exe().context("failed to find this program")?;
     let arguments = std::env::args_os().skip(1).filter(|a| a != "--detach");
     let mut command = Command::new(this);
-    command.args(arguments).arg("--announce").args(["--log", &log.filter]);
+    command.args(arguments).arg("--announce").env("KM_LOG", &log.filter);
     command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(log_file);
     // The shell's Ctrl-C is not meant for it.
     command.process_group(0);

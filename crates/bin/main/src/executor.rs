@@ -42,7 +42,7 @@ pub(crate) async fn run(_options: ExecutorOptions) -> anyhow::Result<ExitCode> {
         environment: std::env::vars_os().filter(|(name, _)| is_proxy_variable(&name.to_string_lossy())).collect(),
         registry_config: None,
     };
-    let work_dir = mesos.sandbox.join("km");
+    let work_dir = mesos.sandbox.join("work");
     let deps = ExecutorDeps { api: ApiSource::Network, runtime: RuntimeSource::Configured(private) };
     let (executor, hooks) = Executor::new(ExecutorConfig { mesos, work_dir }, deps);
 
@@ -52,9 +52,11 @@ pub(crate) async fn run(_options: ExecutorOptions) -> anyhow::Result<ExitCode> {
     let (proxies, mut proxy) = watch::channel(None);
     beside.spawn("service proxy", run_proxy(hooks, beside.clone(), proxies));
     let end = shutdown.clone();
+    let over = beside.shutdown();
     beside.spawn("signals", async move {
-        if terminate.recv().await.is_some() {
-            end.begin();
+        tokio::select! {
+            _ = terminate.recv() => end.begin(),
+            () = over.begun() => {}
         }
     });
     let outcome = executor.run(shutdown).await;
@@ -92,8 +94,13 @@ async fn run_proxy(mut hooks: Hooks, tasks: TaskSet, proxies: watch::Sender<Opti
     proxies.send_replace(Some(config.clone()));
     let (sender, receiver) = watch::channel(host_ports(&hooks.host_ports.borrow()));
     let mut entries = hooks.host_ports;
+    let over = tasks.shutdown();
     tasks.spawn("host ports", async move {
-        while entries.changed().await.is_ok() {
+        loop {
+            tokio::select! {
+                changed = entries.changed() => if changed.is_err() { return },
+                () = over.begun() => return,
+            }
             sender.send_replace(host_ports(&entries.borrow_and_update()));
         }
     });
@@ -109,8 +116,15 @@ fn proxy_config(node: &NodeHandle) -> anyhow::Result<ProxyConfig> {
     let name = if node.bridge.is_empty() { bridge_name(&data.node_name) } else { node.bridge.clone() };
     let api: Option<SocketAddr> =
         data.api_server.strip_prefix("https://").and_then(|a| a.trim_end_matches('/').parse().ok());
-    let config =
-        ProxyConfig::new(&name, &data.pod_cidr, &data.cluster_cidr, &data.cluster_domain, api, machine::resolvers());
+    let config = ProxyConfig::new(
+        &name,
+        &data.pod_cidr,
+        &data.cluster_cidr,
+        &data.service_cidr,
+        &data.cluster_domain,
+        api,
+        machine::resolvers(),
+    );
     config.context("the framework's network configuration cannot be used")
 }
 

@@ -27,7 +27,14 @@ pub(crate) async fn ensure(config: &ProxyConfig) -> Result<(), ProxyError> {
     // Lets a connection to 127.0.0.1:hostPort be led to a pod.
     sysctl(&format!("net/ipv4/conf/{bridge}/route_localnet"), "1").await?;
     // Without it the answer of a pod on the same bridge bypasses address translation.
-    sysctl("net/bridge/bridge-nf-call-iptables", "1").await
+    sysctl("net/bridge/bridge-nf-call-iptables", "1").await?;
+    // The node itself reaches cluster IPs by its default route; where it has none, by the bridge. (Rules of the
+    // output hook apply only to packets that have some route.)
+    let cluster_ip = config.service_cidr.split('/').next().unwrap_or_default();
+    if ip(&["route", "get", cluster_ip]).await.is_err() {
+        ip(&["route", "replace", &config.service_cidr, "dev", bridge]).await?;
+    }
+    Ok(())
 }
 
 /// Removes the bridge if it is there.

@@ -19,6 +19,8 @@ pub struct ProxyConfig {
     pub gateway: Ipv4Addr,
     /// Length of the pod range's prefix.
     pub prefix_len: u8,
+    /// Range of cluster IPs.
+    pub service_cidr: String,
     /// The cluster's domain.
     pub cluster_domain: String,
     /// Where the API server is, when pods cannot reach it there themselves.
@@ -52,12 +54,14 @@ impl ProxyConfig {
         name: &str,
         pod_cidr: &str,
         cluster_cidr: &str,
+        service_cidr: &str,
         cluster_domain: &str,
         api_server: Option<SocketAddr>,
         resolvers: Vec<SocketAddr>,
     ) -> Result<Self, ConfigError> {
         let (base, prefix_len) = range("pod CIDR", pod_cidr)?;
         range("cluster CIDR", cluster_cidr)?;
+        range("service CIDR", service_cidr)?;
         let gateway = Ipv4Addr::from(u32::from(base) + 1);
         let api_forward = api_server.filter(|a| a.ip().is_loopback());
         let mut local_services: Vec<LocalService> = [Protocol::Udp, Protocol::Tcp]
@@ -84,7 +88,15 @@ impl ProxyConfig {
             cluster_cidr: cluster_cidr.to_owned(),
             local_services,
         };
-        Ok(Self { net, gateway, prefix_len, cluster_domain: cluster_domain.to_owned(), api_forward, resolvers })
+        Ok(Self {
+            net,
+            gateway,
+            prefix_len,
+            service_cidr: service_cidr.to_owned(),
+            cluster_domain: cluster_domain.to_owned(),
+            api_forward,
+            resolvers,
+        })
     }
 
     /// Returns where the forwarder to the API server listens.
@@ -121,6 +133,7 @@ mod tests {
                 "km-1",
                 "10.244.3.0/24",
                 "10.244.0.0/16",
+                "10.96.0.0/16",
                 "cluster.local",
                 Some(api.parse().unwrap()),
                 vec![],
@@ -133,6 +146,6 @@ mod tests {
         let remote = make("192.0.2.9:6443");
         assert!(remote.api_forward.is_none());
         assert_eq!(remote.net.local_services.len(), 2);
-        assert!(ProxyConfig::new("km-1", "10.244.3.0", "10.244.0.0/16", "x", None, vec![]).is_err());
+        assert!(ProxyConfig::new("km-1", "10.244.3.0", "10.244.0.0/16", "10.96.0.0/16", "x", None, vec![]).is_err());
     }
 }
