@@ -61,6 +61,7 @@ impl Framework {
             return;
         }
         self.end_unheard(now, out);
+        self.kill_again(now, out);
         let all: Vec<Uid> = self.pods.keys().cloned().collect();
         for uid in all {
             self.reconsider(now, &uid, out);
@@ -96,6 +97,20 @@ impl Framework {
             }
             // Another scheduler's pod, or its agent is not here.
             _ => self.no_longer_waits(uid, out),
+        }
+    }
+
+    /// A KILL may have been lost with the session that it was sent in.
+    fn kill_again(&mut self, now: Timestamp, out: &mut Vec<Action>) {
+        let mut unwanted = Vec::new();
+        for (task_id, attempt) in &mut self.attempts {
+            attempt.killed = None;
+            if attempt.stage == Stage::Refused || !self.pods.contains_key(&attempt.uid) {
+                unwanted.push((task_id.clone(), attempt.agent_id.clone()));
+            }
+        }
+        for (task_id, agent_id) in unwanted {
+            self.kill(now, &task_id, Some(&agent_id), 0, out);
         }
     }
 

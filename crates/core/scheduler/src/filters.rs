@@ -4,12 +4,12 @@ use km_api::node::{TAINT_UNSCHEDULABLE, selector_matches, untolerated};
 use km_api::pod;
 use km_kinds::api::core::v1::{Pod, Taint};
 use km_mesos::ranges::RangeSet;
-use km_mesos::resources::Resources;
+use km_mesos::resources::{Milli, Resources};
 
 use crate::ask::Ask;
 use crate::reason::Misfit;
 use crate::relations::Relations;
-use crate::view::NodeView;
+use crate::view::{NodeView, View};
 
 /// Checks what does not depend on offers.
 pub(crate) fn node_admits(
@@ -17,7 +17,7 @@ pub(crate) fn node_admits(
     ask: &Ask,
     relations: &Relations,
     node: &NodeView,
-    pods_on_node: i64,
+    view: &View,
 ) -> Result<(), Misfit> {
     if let Some(name) = pod::node_name(pod) {
         // The pod is bound already: only what the agent holds can still say no.
@@ -36,11 +36,19 @@ pub(crate) fn node_admits(
         let value = taint.value.as_deref().unwrap_or_default();
         return Err(Misfit::Taint(format!("{}: {value}", taint.key)));
     }
-    if pods_on_node >= node.pods_max {
+    if view.pods_on(&node.name) >= node.pods_max {
         return Err(Misfit::Pods(node.pods_max));
     }
     relations.check(node)?;
-    fits_empty(ask, node)
+    fits_empty(ask, node)?;
+    for (name, asked) in &ask.scalars {
+        let Some(all) = node.allocatable.get(name) else { continue };
+        let left = *all - view.taken(&node.name, name);
+        if left < *asked {
+            return Err(Misfit::Short(name.clone(), left.max(Milli(0)), *asked));
+        }
+    }
+    Ok(())
 }
 
 /// Checks that the offered resources hold what is asked, in addition to `executor`, an executor's share.
@@ -49,7 +57,7 @@ pub(crate) fn offer_holds(ask: &Ask, executor: &Ask, free: &Resources, node: &No
         let share = executor.scalars.get(name).copied().unwrap_or_default();
         let offered = free.scalar(name);
         if offered < *asked + share {
-            let left = (offered - share).max(km_mesos::resources::Milli(0));
+            let left = (offered - share).max(Milli(0));
             return Err(Misfit::Short(name.clone(), left, *asked));
         }
     }

@@ -109,7 +109,7 @@ fn best(
     let mut misfits = Vec::new();
     let mut found: Option<(i64, String, AgentId, String)> = None;
     for node in view.nodes.values() {
-        let fit = node_admits(&entry.pod, &entry.ask, &relations, node, view.pods_on(&node.name))
+        let fit = node_admits(&entry.pod, &entry.ask, &relations, node, view)
             .and_then(|()| offered(config, entry, node, book, open, executors));
         match fit {
             Ok((score, agent_id, role)) => {

@@ -339,6 +339,30 @@ fn a_bound_pod_waits_for_its_own_node() {
     );
 }
 
+#[test]
+fn the_place_of_a_bound_pod_is_kept_while_its_task_is_gone() {
+    let bound = Event::Bound(pod("down", "3", "1Mi", r#","nodeName":"a""#));
+    let offers = Event::Offers(vec![offer("o1", "a", 4_000, 4_096, (31_000, 31_009))]);
+    check(
+        vec![
+            (0, vec![node("a", ""), bound, offers]),
+            (1, vec![wait("new", "2", "1Mi", "")]),
+            (3, vec![wait("down", "3", "1Mi", r#","nodeName":"a""#)]),
+        ],
+        expect![[r#"
+            -- 0s
+            wake at 5s
+            -- 1s
+            demand {"*"} (news)
+            wake at 2s
+            -- 3s
+            place on a from o1: executor@31000 down
+            new: 0/1 agents fit: 1 offers 1 of 2 cpu asked
+            demand {"*"} (news)
+        "#]],
+    );
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
 

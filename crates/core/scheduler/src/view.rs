@@ -54,27 +54,43 @@ impl NodeView {
     }
 }
 
+/// What the pods of one node take together.
+#[derive(Clone, Debug, Default)]
+struct Taken {
+    pods: BTreeSet<Uid>,
+    scalars: BTreeMap<String, Milli>,
+}
+
 /// Nodes, and which pods are where.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct View {
     pub nodes: BTreeMap<String, NodeView>,
     /// Pods that are bound, or placed and not yet bound.
     pub located: BTreeMap<Uid, (String, Arc<Pod>)>,
-    on_node: BTreeMap<String, BTreeSet<Uid>>,
+    on_node: BTreeMap<String, Taken>,
 }
 
 impl View {
     pub(crate) fn locate(&mut self, uid: Uid, node: &str, pod: Arc<Pod>) {
         self.remove(&uid);
-        self.on_node.entry(node.to_owned()).or_default().insert(uid.clone());
+        let taken = self.on_node.entry(node.to_owned()).or_default();
+        taken.pods.insert(uid.clone());
+        for (name, amount) in ask::scalars(&km_api::pod::requests(&pod)) {
+            let sum = taken.scalars.entry(name).or_default();
+            *sum = *sum + amount;
+        }
         self.located.insert(uid, (node.to_owned(), pod));
     }
 
     pub(crate) fn remove(&mut self, uid: &Uid) -> bool {
-        let Some((node, _)) = self.located.remove(uid) else { return false };
-        if let Some(pods) = self.on_node.get_mut(&node) {
-            pods.remove(uid);
-            if pods.is_empty() {
+        let Some((node, pod)) = self.located.remove(uid) else { return false };
+        if let Some(taken) = self.on_node.get_mut(&node) {
+            taken.pods.remove(uid);
+            for (name, amount) in ask::scalars(&km_api::pod::requests(&pod)) {
+                let sum = taken.scalars.entry(name).or_default();
+                *sum = *sum - amount;
+            }
+            if taken.pods.is_empty() {
                 self.on_node.remove(&node);
             }
         }
@@ -82,7 +98,13 @@ impl View {
     }
 
     pub(crate) fn pods_on(&self, node: &str) -> i64 {
-        self.on_node.get(node).map_or(0, |pods| i64::try_from(pods.len()).unwrap_or(i64::MAX))
+        self.on_node.get(node).map_or(0, |taken| i64::try_from(taken.pods.len()).unwrap_or(i64::MAX))
+    }
+
+    /// What the node's pods take of a scalar, those included whose task has ended and is to be launched again:
+    /// their place is kept.
+    pub(crate) fn taken(&self, node: &str, name: &str) -> Milli {
+        self.on_node.get(node).and_then(|taken| taken.scalars.get(name)).copied().unwrap_or_default()
     }
 }
 

@@ -559,7 +559,7 @@ impl World {
                 self.pods += 1;
                 let name = format!("p{}", self.pods);
                 self.api.put("pods", json!({ "metadata": { "name": name, "namespace": "d", "uid": format!("u{}", self.pods) },
-                    "spec": { "containers": [{ "name": "c", "resources": { "requests": { "cpu": "150m", "memory": "64Mi" } } }] },
+                    "spec": { "containers": [{ "name": "c", "resources": { "requests": { "cpu": "400m", "memory": "64Mi" } } }] },
                     "status": { "phase": "Pending" } }));
             }
             20 => self.crash(),
