@@ -99,11 +99,19 @@ impl Manager {
         let project = move |object: &Object| Controllers::project(resource, object);
         let (run, mut changes) = informer(self.deps.client.clone(), InformerConfig::all(resource), project);
         tasks.spawn(format!("informer {}", resource.plural), run);
+        let shutdown = tasks.shutdown();
+        // The informer ends when its receiver is gone.
         tasks.spawn(format!("changes {}", resource.plural), async move {
-            while let Some(change) = changes.recv().await {
-                if sender.send(Event::Changed(resource, change)).await.is_err() {
-                    return;
+            let passed_on = async {
+                while let Some(change) = changes.recv().await {
+                    if sender.send(Event::Changed(resource, change)).await.is_err() {
+                        return;
+                    }
                 }
+            };
+            tokio::select! {
+                () = passed_on => {}
+                () = shutdown.begun() => {}
             }
         });
     }
