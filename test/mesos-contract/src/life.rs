@@ -35,9 +35,14 @@ impl Life {
 
     /// Launches a task on the next offer.
     pub async fn launch(&mut self, name: &str) -> Result<()> {
+        self.launch_on("e1", name).await
+    }
+
+    /// Launches a task of an executor on the next offer.
+    pub async fn launch_on(&mut self, executor: &str, name: &str) -> Result<()> {
         self.find_agent().await?;
         let offer = self.watcher.offers.pop_front().context("an offer was awaited")?;
-        let task = self.run().task(name, 100);
+        let task = self.run().task_on(executor, name, 50);
         scenario::launch(&self.watcher, &offer, vec![task], 0.0).await
     }
 

@@ -145,6 +145,10 @@ pub(crate) struct Run<'a> {
 
 impl Run<'_> {
     pub(crate) fn task(&self, name: &str, cpus_milli: i64) -> TaskInfo {
+        self.task_on("e1", name, cpus_milli)
+    }
+
+    pub(crate) fn task_on(&self, executor: &str, name: &str, cpus_milli: i64) -> TaskInfo {
         let resources = |cpus: i64| {
             let scalar = km_mesos::resources::scalar;
             Resources::from_messages(&[scalar("cpus", Milli(cpus)), scalar("mem", Milli(32_000))])
@@ -158,7 +162,7 @@ impl Run<'_> {
             resources: resources(cpus_milli),
             executor: Some(ExecutorInfo {
                 r#type: Some(executor_info::Type::Custom as i32),
-                executor_id: ExecutorId::new("e1"),
+                executor_id: ExecutorId::new(executor),
                 framework_id: Some(self.framework_id.clone()),
                 command: Some(CommandInfo {
                     shell: Some(false),

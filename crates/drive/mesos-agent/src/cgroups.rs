@@ -132,6 +132,14 @@ impl Cgroups {
         Ok(())
     }
 
+    /// Removes the cgroup above all containers, where none is left.
+    pub(crate) fn remove_root(&self) {
+        for folder in self.folders("") {
+            // Whoever still has something in it keeps it.
+            let _ = fs::remove_dir(folder);
+        }
+    }
+
     fn folders(&self, container_id: &str) -> Vec<PathBuf> {
         let below = |mount: &Path| {
             let root = mount.join(&self.root);

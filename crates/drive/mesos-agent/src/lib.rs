@@ -24,4 +24,4 @@ mod run;
 mod streams;
 
 pub use config::{AgentConfig, AgentDeps, AgentError, Isolation, MasterLink};
-pub use run::MesosAgent;
+pub use run::{MesosAgent, destroy_all};

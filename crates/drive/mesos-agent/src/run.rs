@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::os::unix::process::ExitStatusExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use km_base::{Timestamp, chain};
-use km_core_mesos::agent::{Action, Agent, Answer, Event, Launch, Process, RequestId, Settings, StreamId};
+use km_core_mesos::agent::{Action, Agent, Answer, Event, Launch, Process, Record, RequestId, Settings, StreamId};
 use km_core_mesos::link::ToMaster;
 use km_core_mesos::wire::Encoding;
 use km_mesos::resources::Resources;
@@ -80,19 +81,10 @@ impl MesosAgent {
         std::fs::create_dir_all(&config.work_dir).map_err(work_dir)?;
         // MESOS_SANDBOX is absolute whatever way the folder was named.
         let root = config.work_dir.canonicalize().map_err(work_dir)?;
-        let cgroups = match config.isolation {
-            Isolation::Posix => None,
-            Isolation::Cgroups => {
-                let prepared = Cgroups::prepare(&config.cgroups_root);
-                Some(Arc::new(prepared.map_err(|message| AgentError::Cgroups { message })?))
-            }
-        };
         let (journal, records) = Journal::open(&root.join("meta"))?;
         let address = deps.listener.local_addr().map_err(AgentError::Listener)?;
-        let client =
-            HttpClient::new(&Default::default(), Alpn::Http1, CONNECT_TIMEOUT_MS).map_err(AgentError::Fetcher)?;
         let agent = Agent::new(settings(&config, address), records);
-        let containers = Containers { work_dir: root, cgroups, client };
+        let containers = containers(&config, root)?;
         Ok(Self { config, deps, address, journal, agent, containers })
     }
 
@@ -132,6 +124,46 @@ impl MesosAgent {
             warn!(error = %chain(&error), "embedded Mesos agent did not stop cleanly");
         }
     }
+}
+
+/// Ends every container that the journal names, while no agent runs on the folder; for `km down`.
+///
+/// The agent's id stays, so that the next start is the same agent with nothing on it. Returns how many containers there
+/// were.
+///
+/// # Errors
+/// [`AgentError::Locked`] while an agent runs, and what [`MesosAgent::new`] says of folder, journal and cgroups.
+pub async fn destroy_all(config: &AgentConfig) -> Result<usize, AgentError> {
+    let work_dir = |source| AgentError::WorkDir { path: config.work_dir.clone(), source };
+    if !config.work_dir.exists() {
+        return Ok(0);
+    }
+    let root = config.work_dir.canonicalize().map_err(work_dir)?;
+    let (mut journal, records) = Journal::open(&root.join("meta"))?;
+    let identity = records.iter().rev().find(|record| matches!(record, Record::Agent(_))).cloned();
+    let agent = Agent::new(settings(config, SocketAddr::from(([127, 0, 0, 1], 0))), records);
+    let containers = containers(config, root)?;
+    let recovered = agent.recovered_containers();
+    for container in &recovered {
+        containers.destroy(&container.container_id, container.process).await;
+    }
+    if let Some(cgroups) = &containers.cgroups {
+        cgroups.remove_root();
+    }
+    journal.rewrite(&Vec::from_iter(identity)).map_err(work_dir)?;
+    Ok(recovered.len())
+}
+
+fn containers(config: &AgentConfig, work_dir: PathBuf) -> Result<Containers, AgentError> {
+    let cgroups = match config.isolation {
+        Isolation::Posix => None,
+        Isolation::Cgroups => {
+            let prepared = Cgroups::prepare(&config.cgroups_root);
+            Some(Arc::new(prepared.map_err(|message| AgentError::Cgroups { message })?))
+        }
+    };
+    let client = HttpClient::new(&Default::default(), Alpn::Http1, CONNECT_TIMEOUT_MS).map_err(AgentError::Fetcher)?;
+    Ok(Containers { work_dir, cgroups, client })
 }
 
 struct Loop {

@@ -2,6 +2,9 @@
 //!
 //! Master and agent as `km up` wires them, on loopback, with principal and secret `contract`. The tests kill it.
 
+use std::io::ErrorKind;
+use std::time::{Duration, Instant};
+
 use anyhow::{Context, Result};
 use km_mesos::Credential;
 use km_mesos::ranges::RangeSet;
@@ -12,6 +15,8 @@ use km_net::Shutdown;
 use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
+/// How long a port may stay taken after a crash.
+const BIND_PATIENCE: Duration = Duration::from_secs(2);
 /// Messages that may wait between the two.
 const LINK_MESSAGES_MAX: usize = 4_096;
 
@@ -22,13 +27,12 @@ async fn main() -> Result<()> {
     let [work_dir, master_port, agent_port, isolation] = arguments.as_slice() else { anyhow::bail!(usage) };
     let work_dir = std::path::PathBuf::from(work_dir);
     let credentials = vec![Credential { principal: "contract".to_owned(), secret: Some("contract".to_owned()) }];
-    let bind = async |port: &str| TcpListener::bind(format!("127.0.0.1:{port}")).await.with_context(|| port.to_owned());
     let (to_master, from_agent) = mpsc::channel(LINK_MESSAGES_MAX);
     let (to_agent, from_master) = mpsc::channel(LINK_MESSAGES_MAX);
     let (links, agents) = mpsc::channel(1);
     links.send(AgentLink { from_agent, to_agent }).await.context("the master's door is open")?;
     let config = MasterConfig::usual(work_dir.join("master"), credentials.clone());
-    let master = MesosMaster::new(config, MasterDeps { listener: bind(master_port).await?, agents })?;
+    let master = MesosMaster::new(config, MasterDeps { listener: bind(master_port)?, agents })?;
     let resources = vec![
         scalar("cpus", Milli(2_000)),
         scalar("mem", Milli(2_048_000)),
@@ -38,10 +42,27 @@ async fn main() -> Result<()> {
     let mut config = AgentConfig::usual("agent1".to_owned(), work_dir.join("agent"), resources, credentials);
     config.isolation = if isolation == "cgroups" { Isolation::Cgroups } else { Isolation::Posix };
     config.cgroups_root = format!("km-contract-{agent_port}");
-    let deps = AgentDeps { listener: bind(agent_port).await?, master: MasterLink { to_master, from_master } };
+    let deps = AgentDeps { listener: bind(agent_port)?, master: MasterLink { to_master, from_master } };
     let agent = MesosAgent::new(config, deps)?;
     println!("ready");
     let shutdown = Shutdown::new();
     tokio::join!(master.run(shutdown.clone()), agent.run(shutdown));
     Ok(())
+}
+
+/// A process that was killed while it forked leaves its listeners to the child until that has become another program.
+fn bind(port: &str) -> Result<TcpListener> {
+    let deadline = Instant::now() + BIND_PATIENCE;
+    loop {
+        match std::net::TcpListener::bind(format!("127.0.0.1:{port}")) {
+            Ok(listener) => {
+                listener.set_nonblocking(true)?;
+                return Ok(TcpListener::from_std(listener)?);
+            }
+            Err(error) if error.kind() == ErrorKind::AddrInUse && Instant::now() < deadline => {
+                std::thread::sleep(Duration::from_millis(5));
+            }
+            Err(error) => return Err(error).with_context(|| format!("failed to listen on port {port}")),
+        }
+    }
 }

@@ -3,9 +3,12 @@
 use std::io::{BufRead, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use anyhow::{Context, Result, ensure};
-use km_mesos_client::Credential;
+use km_mesos::agent;
+use km_mesos_agent::{AgentConfig, Isolation};
+use km_mesos_client::{Credential, MasterAddress, OperatorClient};
 use km_mesos_contract::scenario::Target;
 
 /// The contract executor, built with these tests.
@@ -27,16 +30,29 @@ impl Embedded {
 
     /// Kills it as a crash would, and starts it again on the same ports and folder.
     pub(crate) fn crash_and_restart(&mut self) -> Result<()> {
-        self.crash_between(|| Ok(()))
+        self.crash()?;
+        self.restart()
     }
 
-    /// The same, with something done while it is down.
-    pub(crate) fn crash_between(&mut self, meanwhile: impl FnOnce() -> std::io::Result<()>) -> Result<()> {
+    /// Kills it as a crash would.
+    pub(crate) fn crash(&mut self) -> Result<()> {
         self.child.kill()?;
         self.child.wait()?;
-        meanwhile()?;
+        Ok(())
+    }
+
+    /// Starts it again on the same ports and folder.
+    pub(crate) fn restart(&mut self) -> Result<()> {
         self.child = spawn(&self.work_dir, self.ports, self.isolation)?;
         Ok(())
+    }
+
+    /// The agent's configuration, as far as its containers matter.
+    pub(crate) fn agent_config(&self) -> AgentConfig {
+        let mut config = AgentConfig::usual("agent1".to_owned(), self.work_dir.join("agent"), Vec::new(), Vec::new());
+        config.isolation = if self.isolation == "cgroups" { Isolation::Cgroups } else { Isolation::Posix };
+        config.cgroups_root = self.cgroups_root();
+        config
     }
 
     pub(crate) fn target(&self, run_id: &str) -> Target {
@@ -46,6 +62,16 @@ impl Embedded {
             executor: EXECUTOR.to_owned(),
             run_id: run_id.to_owned(),
         }
+    }
+
+    /// Asks the agent for its executors.
+    pub(crate) async fn executors_of_agent(&self) -> Result<Vec<String>> {
+        let target = self.target("");
+        let client = OperatorClient::new(MasterAddress::parse(&target.master)?, target.credential.as_ref());
+        let call = agent::Call { r#type: Some(agent::call::Type::GetExecutors as i32), ..agent::Call::default() };
+        let response = client.agent(&format!("127.0.0.1:{}", self.ports[1]), &call).await?;
+        let executors = response.get_executors.unwrap_or_default().executors;
+        Ok(executors.into_iter().map(|found| found.executor_info.executor_id.value).collect())
     }
 
     pub(crate) fn master_port(&self) -> u16 {
@@ -75,6 +101,15 @@ fn spawn(work_dir: &Path, ports: [u16; 2], isolation: &str) -> Result<Child> {
     Ok(child)
 }
 
+/// Finds a port below those that the kernel gives to outgoing connections, since it must be free again after a crash.
 fn free_port() -> Result<u16> {
-    Ok(std::net::TcpListener::bind("127.0.0.1:0")?.local_addr()?.port())
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = u16::try_from(std::process::id() % 10_000).context("small")?;
+    for _ in 0..1_000 {
+        let port = 20_000 + (first + NEXT.fetch_add(1, Ordering::Relaxed)) % 10_000;
+        if std::net::TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    anyhow::bail!("no port between 20000 and 30000 is free")
 }

@@ -12,6 +12,9 @@ use km_mesos_contract::observe::asked;
 
 use crate::embedded::Embedded;
 
+/// How long the kernel may take to bury what was killed.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 #[tokio::test]
 async fn executors_and_tasks_outlive_a_crash() -> Result<()> {
     survive("posix").await
@@ -40,12 +43,14 @@ async fn survive(isolation: &'static str) -> Result<()> {
     for round in 0..3 {
         embedded.crash_and_restart()?;
         life = Life::subscribe(&target).await?;
+        // Before its agent is back, a restarted master does not answer.
+        life.find_agent().await?;
         let known = call::Reconcile { tasks: vec![asked("t1", Some(&agent))] };
         life.watcher.call(scheduler::call::Type::Reconcile, |call| call.reconcile = Some(known)).await?;
-        life.until_state("t1", TaskState::Running).await?;
-        ensure!(life.watcher.has_seen("REASON_RECONCILIATION"), "round {round}: {:?}", life.watcher.observed());
+        life.watcher
+            .until("the answer", |seen| seen.has_seen("t1 TASK_RUNNING SOURCE_MASTER REASON_RECONCILIATION"))
+            .await?;
         ensure!(executors(folder.path()) == before, "round {round}: the executor was touched");
-        life.find_agent().await?;
         ensure!(life.agent == agent, "round {round}: the agent has a new id");
         // A task launched after the crash goes to the executor of before it.
         let name = format!("after-{round}");
@@ -83,11 +88,75 @@ async fn an_executor_that_died_with_the_agent_down_is_reported() -> Result<()> {
     life.launch("t1").await?;
     life.until_state("t1", TaskState::Running).await?;
     let executor = *executors(folder.path()).first().context("an executor")?;
-    embedded
-        .crash_between(|| std::process::Command::new("kill").args(["-9", &executor.to_string()]).status().map(drop))?;
+    embedded.crash()?;
+    std::process::Command::new("kill").args(["-9", &executor.to_string()]).status()?;
+    embedded.restart()?;
     let mut life = Life::subscribe(&target).await?;
     life.until_state("t1", TaskState::Failed).await?;
     ensure!(life.watcher.has_seen("REASON_EXECUTOR_TERMINATED"), "{:?}", life.watcher.observed());
+    Ok(())
+}
+
+#[tokio::test]
+async fn crashes_during_launches_orphan_nothing() -> Result<()> {
+    let isolation = if has_cgroups() { "cgroups" } else { "posix" };
+    let folder = tempfile::tempdir()?;
+    let mut embedded = Embedded::start(folder.path(), isolation)?;
+    let target = embedded.target("chaos");
+    for round in 0..10_u64 {
+        let mut life = Life::subscribe(&target).await?;
+        life.launch_on(&format!("e{round}"), &format!("t{round}")).await?;
+        // The moment of the crash walks through accepting, forking, releasing, subscribing and launching.
+        std::thread::sleep(Duration::from_millis(round * 2));
+        embedded.crash_and_restart()?;
+    }
+    let mut life = Life::subscribe(&target).await?;
+    // The agent knows every executor that runs, and runs it once.
+    life.find_agent().await?;
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let (known, found) = (embedded.executors_of_agent().await?, executors(folder.path()));
+        if known.len() == found.len() {
+            break;
+        }
+        // The dead of before the crash are still being buried.
+        ensure!(Instant::now() < deadline, "the agent knows {known:?}, but there are the processes {found:?}");
+    }
+    life.watcher.call(scheduler::call::Type::Teardown, |_| {}).await?;
+    until("all processes gone", || executors(folder.path()).is_empty())?;
+    let root = embedded.cgroups_root();
+    until("all cgroups gone", || {
+        remove_roots(&root);
+        hierarchies().iter().all(|folder| !folder.join(&root).exists())
+    })
+}
+
+#[tokio::test]
+async fn destroying_all_leaves_an_empty_agent_of_the_same_id() -> Result<()> {
+    let isolation = if has_cgroups() { "cgroups" } else { "posix" };
+    let folder = tempfile::tempdir()?;
+    let mut embedded = Embedded::start(folder.path(), isolation)?;
+    let target = embedded.target("down");
+    let mut life = Life::subscribe(&target).await?;
+    life.launch("t1").await?;
+    life.until_state("t1", TaskState::Running).await?;
+    let agent = life.agent.clone();
+    let config = embedded.agent_config();
+    ensure!(km_mesos_agent::destroy_all(&config).await.is_err(), "an agent still runs on that folder");
+    embedded.crash()?;
+    ensure!(km_mesos_agent::destroy_all(&config).await? == 1, "one container was there");
+    ensure!(executors(folder.path()).is_empty(), "processes are left behind");
+    let root = embedded.cgroups_root();
+    ensure!(hierarchies().iter().all(|folder| !folder.join(&root).exists()), "cgroups are left behind");
+    embedded.restart()?;
+    let mut life = Life::subscribe(&target).await?;
+    life.find_agent().await?;
+    ensure!(life.agent == agent, "the agent has a new id");
+    let known = call::Reconcile { tasks: vec![asked("t1", Some(&agent))] };
+    life.watcher.call(scheduler::call::Type::Reconcile, |call| call.reconcile = Some(known)).await?;
+    life.until_state("t1", TaskState::Gone).await?;
+    drop(embedded);
+    remove_roots(&root);
     Ok(())
 }
 
@@ -123,7 +192,7 @@ fn get(port: u16, path: &str, basic: Option<&str>) -> Result<String> {
 
 /// Waits for something that no event tells: the kernel's bookkeeping of what was killed.
 fn until(what: &str, done: impl Fn() -> bool) -> Result<()> {
-    let deadline = Instant::now() + Duration::from_secs(20);
+    let deadline = Instant::now() + PATIENCE;
     while !done() {
         ensure!(Instant::now() < deadline, "waited in vain for {what}");
         std::thread::sleep(Duration::from_millis(20));

@@ -10,7 +10,7 @@ use crate::embedded::{EXECUTOR, Embedded};
 async fn the_embedded_mesos_keeps_the_contract() -> Result<()> {
     let folder = tempfile::tempdir()?;
     let embedded = Embedded::start(folder.path(), "posix")?;
-    let observed = scenario::run(&embedded.target("a1")).await?;
+    let observed = scenario::run(&embedded.target("embedded")).await?;
     expect![[r#"
         == SUBSCRIBE with an id of our own
         SUBSCRIBED as contract-RUN
