@@ -199,7 +199,7 @@ pub enum Action {
         /// For the reply.
         purpose: Purpose,
         /// The request.
-        request: Request,
+        request: Box<Request>,
     },
     /// Open a subscription; its events and its end come as events.
     Subscribe(Box<Call>),

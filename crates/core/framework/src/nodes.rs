@@ -357,7 +357,7 @@ impl Framework {
             let request =
                 Request::new(Verb::Create, &LEASES, LEASE_NAMESPACE, "").body(ContentType::Json, body.to_string());
             // Nothing waits for it, and a failure shows at the next renewal.
-            out.push(Action::Api { purpose: Purpose::Record, request });
+            out.push(Action::Api { purpose: Purpose::Record, request: Box::new(request) });
         }
     }
 

@@ -235,7 +235,7 @@ impl Framework {
     /// Makes a request unless one for the same purpose is under way.
     pub(crate) fn api(&mut self, purpose: Purpose, request: Request, out: &mut Vec<Action>) {
         if self.in_flight.insert(purpose.clone()) {
-            out.push(Action::Api { purpose, request });
+            out.push(Action::Api { purpose, request: Box::new(request) });
         }
     }
 
@@ -250,14 +250,14 @@ impl Framework {
     ) {
         self.serial += 1;
         let request = writes::record(now, key, uid, &self.config.scheduler_name, self.serial, what);
-        out.push(Action::Api { purpose: Purpose::Record, request });
+        out.push(Action::Api { purpose: Purpose::Record, request: Box::new(request) });
     }
 
     fn explain(&mut self, now: Timestamp, uid: &Uid, key: &ObjectKey, reason: &str, out: &mut Vec<Action>) {
         let Some(pod) = self.pods.get(uid).cloned() else { return };
         if km_api::pod::node_name(&pod).is_none() {
             let request = writes::unschedulable(now, key, uid, &pod, reason);
-            out.push(Action::Api { purpose: Purpose::Reason(uid.clone()), request });
+            out.push(Action::Api { purpose: Purpose::Reason(uid.clone()), request: Box::new(request) });
         }
         let what = writes::Record { kind: "Warning", reason: "FailedScheduling", message: reason };
         self.record(now, key, uid, &what, out);

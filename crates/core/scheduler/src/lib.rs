@@ -13,6 +13,7 @@
 //! **Invariant:** an offer is used, declined or dropped exactly once; every offer of an agent and role goes
 //! into that agent's one plan.
 //! **Invariant:** the same events in the same order give the same actions; ties go to the smaller node name.
+//! **Invariant:** up to 100 nodes, every node that fits is compared; beyond, the first 100 in turn.
 //! **Invariant:** a pod that is placed is not placed again before `Retry`.
 //!
 //! Deliberately absent: preemption, topology spread constraints, preferred relations between pods, volumes;

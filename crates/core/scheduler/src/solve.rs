@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use km_api::node::preference;
-use km_api::pod::DeclaredPort;
+use km_api::pod::{self, DeclaredPort};
 use km_base::{Timestamp, Uid};
 use km_mesos::AgentId;
 use km_mesos::ranges::RangeSet;
@@ -70,7 +70,7 @@ pub(crate) fn solve(
                 queue.place(&uid);
             }
             Err(misfits) => {
-                let offers_may_help = misfits.is_empty() || misfits.iter().any(|m| helped_by_offers(m));
+                let offers_may_help = misfits.is_empty() || misfits.iter().any(helped_by_offers);
                 outcome.misfits.push((uid.clone(), reason::text(&misfits), offers_may_help));
                 if let Some(entry) = queue.get_mut(&uid) {
                     entry.tried = generation;
@@ -96,32 +96,71 @@ fn helped_by_offers(misfit: &Misfit) -> bool {
     matches!(misfit, Misfit::NoOffer | Misfit::Short(..) | Misfit::PortTaken(_) | Misfit::PortsShort)
 }
 
+/// Agents that fit and are compared with each other; on larger clusters the search stops there and the next pod's
+/// goes on behind it (k8s `numFeasibleNodesToFind`: at least 100).
+const FEASIBLE_MAX: usize = 100;
+
+/// An agent that fits: score, node, agent, role.
+type Candidate = (i64, String, AgentId, String);
+
 /// Finds the best agent and role for a pod, or why there is none.
 fn best(
     config: &Config,
     entry: &Entry,
     book: &Book,
     open: &BTreeMap<(AgentId, String), Open>,
-    view: &View,
+    view: &mut View,
     executors: &BTreeSet<AgentId>,
 ) -> Result<(String, AgentId, String), Vec<Misfit>> {
     let relations = Relations::of(&entry.pod, view);
     let mut misfits = Vec::new();
-    let mut found: Option<(i64, String, AgentId, String)> = None;
-    for node in view.nodes.values() {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    let whole = view.nodes.len() <= FEASIBLE_MAX;
+    let start = if whole { String::new() } else { std::mem::take(&mut view.search_from) };
+    let nodes: Box<dyn Iterator<Item = &NodeView>> = match pod::node_name(&entry.pod) {
+        Some(name) => {
+            let own = view.nodes.get(name);
+            misfits.resize(view.nodes.len() - usize::from(own.is_some()), Misfit::OtherNode);
+            Box::new(own.into_iter())
+        }
+        None => {
+            let behind = view.nodes.range(start.clone()..);
+            Box::new(behind.chain(view.nodes.range(..start)).map(|(_, node)| node))
+        }
+    };
+    let mut next = None;
+    for node in nodes {
+        if candidates.len() >= FEASIBLE_MAX {
+            next = Some(node.name.clone());
+            break;
+        }
         let fit = node_admits(&entry.pod, &entry.ask, &relations, node, view)
             .and_then(|()| offered(config, entry, node, book, open, executors));
         match fit {
-            Ok((score, agent_id, role)) => {
-                // Nodes come in order of name: a later one must be strictly better.
-                if found.as_ref().is_none_or(|(best, ..)| score > *best) {
-                    found = Some((score, node.name.clone(), agent_id, role));
-                }
-            }
+            Ok((score, agent_id, role)) => candidates.push((score, node.name.clone(), agent_id, role)),
             Err(misfit) => misfits.push(misfit),
         }
     }
-    found.map(|(_, node, agent, role)| (node, agent, role)).ok_or(misfits)
+    view.search_from = next.unwrap_or_default();
+    while let Some(at) = first_best(&candidates) {
+        let (_, node, agent_id, role) = candidates.swap_remove(at);
+        let slot = open.get(&(agent_id.clone(), role.clone())).map(|s| &s.free);
+        // Sums do not see what cannot be mixed, such as persistent volumes in `disk`: try it.
+        if let Some(mut rest) = slot.or_else(|| book.get(&agent_id, &role).map(|bag| &bag.free)).cloned() {
+            let executor = executor_ask(config, executors.contains(&agent_id));
+            if take(&entry.ask, &mut rest).is_some() && take(&executor, &mut rest).is_some() {
+                return Ok((node, agent_id, role));
+            }
+        }
+        misfits.push(Misfit::NoOffer);
+    }
+    Err(misfits)
+}
+
+/// The highest score; among equals the smallest name.
+fn first_best(candidates: &[Candidate]) -> Option<usize> {
+    let better = |a: &Candidate, b: &Candidate| a.0.cmp(&b.0).then_with(|| b.1.cmp(&a.1));
+    (0..candidates.len()).max_by(|a, b| better(&candidates[*a], &candidates[*b]))
 }
 
 /// Finds the first of the pod's roles for which the agent's offers hold it, with its score.
@@ -144,12 +183,7 @@ fn offered(
         let Some(free) = slot.map(|s| &s.free).or_else(|| book.get(agent_id, role).map(|bag| &bag.free)) else {
             continue;
         };
-        match offer_holds(&entry.ask, &executor, free, node).and_then(|()| {
-            // Sums do not see what cannot be mixed, such as persistent volumes in `disk`: try it.
-            let mut rest = free.clone();
-            let both = take(&entry.ask, &mut rest).is_some() && take(&executor, &mut rest).is_some();
-            if both { Ok(()) } else { Err(Misfit::NoOffer) }
-        }) {
+        match offer_holds(&entry.ask, &executor, free, node) {
             Ok(()) => return Ok((score(config, entry, node, free), agent_id.clone(), role.clone())),
             Err(misfit) => why = misfit,
         }
@@ -178,10 +212,10 @@ fn score(config: &Config, entry: &Entry, node: &NodeView, free: &Resources) -> i
 fn place(config: &Config, slot: &mut Open, uid: &Uid, entry: &Entry, executor_present: bool) {
     // The pod first: the executor's port may be any, the pod's may not.
     let (resources, numbers) =
-        take(&entry.ask, &mut slot.free).expect("offered() has tried this, and nothing was taken since");
+        take(&entry.ask, &mut slot.free).expect("best() has tried this, and nothing was taken since");
     if !executor_present {
         let ask = executor_ask(config, false);
-        let (resources, numbers) = take(&ask, &mut slot.free).expect("offered() has tried this beside the pod");
+        let (resources, numbers) = take(&ask, &mut slot.free).expect("best() has tried this beside the pod");
         let kubelet_port = numbers.first().copied().expect("an executor asks for one port");
         slot.plan.executor = Some(ExecutorShare { resources: resources.to_messages(), kubelet_port });
     }

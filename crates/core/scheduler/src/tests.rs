@@ -340,6 +340,28 @@ fn a_bound_pod_waits_for_its_own_node() {
 }
 
 #[test]
+fn on_a_large_cluster_every_node_gets_its_turn_and_the_only_fitting_one_is_found() {
+    let mut scheduler = Scheduler::new(config());
+    let now = Timestamp::from_secs(1);
+    let name = |n: usize| format!("n{n:03}");
+    let mut actions = Vec::new();
+    for n in 0..150 {
+        scheduler.step(now, node(&name(n), ""), &mut actions);
+        let offers = Event::Offers(vec![offer(&format!("o{n}"), &name(n), 1_250, 4_096, (31_000, 31_009))]);
+        scheduler.step(now, offers, &mut actions);
+    }
+    for n in 0..150 {
+        scheduler.step(now, wait(&format!("p{n}"), "1", "1Mi", ""), &mut actions);
+        scheduler.step(now, Event::Solve, &mut actions);
+    }
+    let used: BTreeSet<&str> = actions
+        .iter()
+        .filter_map(|a| if let Action::Place(plan) = a { Some(plan.node.as_str()) } else { None })
+        .collect();
+    assert_eq!(used.len(), 150);
+}
+
+#[test]
 fn the_place_of_a_bound_pod_is_kept_while_its_task_is_gone() {
     let bound = Event::Bound(pod("down", "3", "1Mi", r#","nodeName":"a""#));
     let offers = Event::Offers(vec![offer("o1", "a", 4_000, 4_096, (31_000, 31_009))]);

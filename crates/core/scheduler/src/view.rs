@@ -68,6 +68,8 @@ pub(crate) struct View {
     /// Pods that are bound, or placed and not yet bound.
     pub located: BTreeMap<Uid, (String, Arc<Pod>)>,
     on_node: BTreeMap<String, Taken>,
+    /// Name of the node where the next search begins, on clusters too large to look at whole for each pod.
+    pub search_from: String,
 }
 
 impl View {

@@ -177,7 +177,7 @@ impl Owner {
                 if disconnected {
                     self.drop_session();
                 }
-                for action in actions.drain(..).collect::<Vec<_>>() {
+                for action in std::mem::take(&mut actions) {
                     self.perform(now, action, &mut events);
                 }
             }
@@ -197,7 +197,7 @@ impl Owner {
 
     fn perform(&mut self, now: Timestamp, action: Action, events: &mut VecDeque<Event>) {
         match action {
-            Action::Api { purpose, request } => self.performer.api(purpose, request),
+            Action::Api { purpose, request } => self.performer.api(purpose, *request),
             Action::Subscribe(call) => {
                 self.generation += 1;
                 debug!(generation = self.generation, "subscribing to Mesos");

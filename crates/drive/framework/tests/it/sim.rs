@@ -439,7 +439,7 @@ impl World {
 
     fn perform(&mut self, action: core::Action) -> bool {
         match action {
-            core::Action::Api { purpose, request } => self.requests.push((purpose, request)),
+            core::Action::Api { purpose, request } => self.requests.push((purpose, *request)),
             core::Action::Subscribe(_) => {
                 self.break_session();
                 self.mesos.subscribed = true;
