@@ -55,6 +55,14 @@ pub(crate) enum Command {
     Status(StatusOptions),
     /// Say why a pod is not running.
     Why(WhyOptions),
+    /// Run the API server alone.
+    Apiserver(Box<ApiServerOptions>),
+    /// Run the controllers alone, against any API server.
+    ControllerManager(ClientOptions),
+    /// Run the framework alone: a scheduler that places pods on the agents of a Mesos cluster.
+    Scheduler(Box<SchedulerOptions>),
+    /// Run the service proxy and DNS of one node alone.
+    Proxy(ProxyOptions),
     /// Run pods on a Mesos agent (started by the agent, not by hand).
     #[command(hide = true)]
     Executor(ExecutorOptions),
@@ -80,9 +88,68 @@ pub(crate) struct UpOptions {
     /// Set by --detach on the process it starts: say on standard output when ready.
     #[arg(long, hide = true)]
     pub(crate) announce: bool,
+    /// Where to listen.
+    #[command(flatten)]
+    pub(crate) listen: ListenOptions,
+    /// The API server.
+    #[command(flatten)]
+    pub(crate) api: ApiOptions,
+    /// The cluster's network.
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
+    /// The framework.
+    #[command(flatten)]
+    pub(crate) framework: FrameworkOptions,
     /// Register as a framework with this Mesos master (HOST:PORT, or several with commas) instead of an embedded one.
     #[arg(long, value_name = "HOST:PORT")]
     pub(crate) mesos_master: Option<String>,
+    /// The embedded Mesos.
+    #[command(flatten)]
+    pub(crate) embedded: EmbeddedMesosOptions,
+}
+
+/// Where this machine listens and is reached.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub(crate) struct ListenOptions {
+    /// Address to listen on.
+    #[arg(long, default_value = "127.0.0.1")]
+    pub(crate) bind_address: IpAddr,
+    /// Address at which agents reach this machine; default: --bind-address.
+    #[arg(long)]
+    pub(crate) advertise_address: Option<IpAddr>,
+}
+
+/// Flags of the API server.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub(crate) struct ApiOptions {
+    /// Port of the API server.
+    #[arg(long, default_value_t = 6443)]
+    pub(crate) https_port: u16,
+    /// Ports for Services of type NodePort; must lie outside the agents' `ports`.
+    #[arg(long, default_value = "30000-30999")]
+    pub(crate) service_node_port_range: String,
+    /// Leave containers that ask for nothing without 0.25 cpu and 64Mi.
+    #[arg(long)]
+    pub(crate) no_default_resources: bool,
+}
+
+/// Addresses and names of the cluster's network; the same for every part.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub(crate) struct NetworkOptions {
+    /// Range of cluster IPs.
+    #[arg(long, default_value = "10.96.0.0/16")]
+    pub(crate) service_cidr: String,
+    /// Range of pod IPs; each node gets a /24 of it.
+    #[arg(long, default_value = "10.244.0.0/16")]
+    pub(crate) cluster_cidr: String,
+    /// DNS domain of the cluster.
+    #[arg(long, default_value = "cluster.local")]
+    pub(crate) cluster_domain: String,
+}
+
+/// Flags of the framework.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub(crate) struct FrameworkOptions {
     /// Principal for the Mesos master.
     #[arg(long, requires = "mesos_authentication_secret_file")]
     pub(crate) mesos_authentication_principal: Option<String>,
@@ -104,18 +171,17 @@ pub(crate) struct UpOptions {
     /// Memory charged for an executor, beside its pods, in MB.
     #[arg(long, default_value_t = 128.0)]
     pub(crate) mesos_executor_mem: f64,
-    /// Address to listen on.
-    #[arg(long, default_value = "127.0.0.1")]
-    pub(crate) bind_address: IpAddr,
-    /// Address at which agents reach this machine; default: --bind-address.
-    #[arg(long)]
-    pub(crate) advertise_address: Option<IpAddr>,
-    /// Port of the API server.
-    #[arg(long, default_value_t = 6443)]
-    pub(crate) https_port: u16,
     /// Port of the framework's artifact server, metrics and debug endpoints.
     #[arg(long, default_value_t = 10251)]
     pub(crate) artifact_port: u16,
+    /// An existing CRI runtime for executors (unix:///path); default: a containerd of their own.
+    #[arg(long)]
+    pub(crate) container_runtime_endpoint: Option<String>,
+}
+
+/// Flags of the embedded Mesos.
+#[derive(Clone, Debug, Args, Serialize, Deserialize)]
+pub(crate) struct EmbeddedMesosOptions {
     /// Port of the embedded Mesos master.
     #[arg(long, default_value_t = 5050)]
     pub(crate) mesos_master_port: u16,
@@ -132,24 +198,68 @@ pub(crate) struct UpOptions {
     /// Attributes of the embedded agent, in Mesos's form, e.g. `rack:r1;zone:a`.
     #[arg(long)]
     pub(crate) attributes: Option<String>,
-    /// Range of cluster IPs.
-    #[arg(long, default_value = "10.96.0.0/16")]
-    pub(crate) service_cidr: String,
-    /// Range of pod IPs; each node gets a /24 of it.
-    #[arg(long, default_value = "10.244.0.0/16")]
-    pub(crate) cluster_cidr: String,
-    /// DNS domain of the cluster.
-    #[arg(long, default_value = "cluster.local")]
-    pub(crate) cluster_domain: String,
-    /// Ports for Services of type NodePort; must lie outside the agents' `ports`.
-    #[arg(long, default_value = "30000-30999")]
-    pub(crate) service_node_port_range: String,
-    /// An existing CRI runtime for executors (unix:///path); default: a containerd of their own.
+}
+
+/// Flags of `km apiserver`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ApiServerOptions {
+    /// Where the data is.
+    #[command(flatten)]
+    pub(crate) data: DataOptions,
+    /// Where to listen.
+    #[command(flatten)]
+    pub(crate) listen: ListenOptions,
+    /// The API server.
+    #[command(flatten)]
+    pub(crate) api: ApiOptions,
+    /// The cluster's network.
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
+}
+
+/// How a part finds its API server.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ClientOptions {
+    /// The part's kubeconfig.
+    #[arg(long, env = "KUBECONFIG")]
+    pub(crate) kubeconfig: PathBuf,
+}
+
+/// Flags of `km scheduler`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct SchedulerOptions {
+    /// The API server.
+    #[command(flatten)]
+    pub(crate) client: ClientOptions,
+    /// Where to listen.
+    #[command(flatten)]
+    pub(crate) listen: ListenOptions,
+    /// The cluster's network.
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
+    /// The framework.
+    #[command(flatten)]
+    pub(crate) framework: FrameworkOptions,
+    /// The Mesos master (HOST:PORT, or several with commas).
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(crate) mesos_master: String,
+    /// Folder of images for executors.
     #[arg(long)]
-    pub(crate) container_runtime_endpoint: Option<String>,
-    /// Leave containers that ask for nothing without 0.25 cpu and 64Mi.
+    pub(crate) images: Option<PathBuf>,
+}
+
+/// Flags of `km proxy`.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ProxyOptions {
+    /// The API server.
+    #[command(flatten)]
+    pub(crate) client: ClientOptions,
+    /// The cluster's network.
+    #[command(flatten)]
+    pub(crate) network: NetworkOptions,
+    /// The node to serve; its `spec.podCIDR` is the range of its pods.
     #[arg(long)]
-    pub(crate) no_default_resources: bool,
+    pub(crate) node_name: String,
 }
 
 /// Flags of `km image`.

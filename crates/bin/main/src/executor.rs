@@ -23,7 +23,7 @@ use crate::cli::ExecutorOptions;
 use crate::machine;
 
 /// Sockets of every executor of this host; short, for a socket's path has at most 107 bytes.
-const RUN_DIR: &str = "/run/km";
+pub(crate) const RUN_DIR: &str = "/run/km";
 /// What the proxy gets to end.
 const END_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 

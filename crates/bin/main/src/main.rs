@@ -3,6 +3,7 @@
 //!
 //! **Invariant:** drivers meet only here; each gets plain configuration and its dependencies.
 
+mod alone;
 mod cli;
 mod control;
 mod demo;
@@ -14,6 +15,7 @@ mod kubeconfig;
 mod layout;
 mod logging;
 mod machine;
+mod parts;
 mod ports;
 mod status;
 mod up;
@@ -59,6 +61,10 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
             Command::Kubeconfig(options) => kubeconfig::print(&options)?,
             Command::Status(options) => status::status(&options).await?,
             Command::Why(options) => status::why(&options).await?,
+            Command::Apiserver(options) => alone::api_server(&options).await?,
+            Command::ControllerManager(options) => alone::controllers(&options).await?,
+            Command::Scheduler(options) => alone::scheduler(&options).await?,
+            Command::Proxy(options) => alone::proxy(&options).await?,
             Command::Executor(options) => return executor::run(options).await,
         }
         Ok(ExitCode::SUCCESS)

@@ -29,5 +29,5 @@ fn framework_url(data: &DataOptions) -> anyhow::Result<String> {
     let remembered = Remembered::read(&Layout::new(&data.data_dir)?)?;
     let options = remembered
         .with_context(|| format!("there is no cluster in {}: start one with 'km up'", data.data_dir.display()))?;
-    Ok(format!("http://{}:{}", options.options.bind_address, options.options.artifact_port))
+    Ok(format!("http://{}:{}", options.options.listen.bind_address, options.options.framework.artifact_port))
 }

@@ -21,6 +21,9 @@ use crate::cli::UpOptions;
 use crate::control::{self, Order, Orders, Pending};
 use crate::layout::Layout;
 
+/// Name of the embedded agent's folder in every cgroup hierarchy; executors' cgroups are below it.
+pub(crate) const CGROUPS_ROOT: &str = "km";
+
 /// The flags of the last `km up` of a data folder.
 #[derive(Deserialize, Serialize)]
 pub(crate) struct Remembered {

@@ -11,7 +11,7 @@ use km_api::{Resource, Status};
 use km_client::Client;
 use km_net::Shutdown;
 use serde_json::{Value, json};
-use tracing::warn;
+use tracing::{info, warn};
 
 /// Someone may delete or change them; looked at this often.
 const LOOK_EVERY: Duration = Duration::from_secs(10);
@@ -28,8 +28,9 @@ pub(crate) struct Address {
 /// Runs until shutdown.
 pub(crate) async fn run(client: Client, address: Address, shutdown: Shutdown) {
     if address.ip.is_loopback() {
-        // The API refuses loopback addresses in endpoints, and rightly: in a pod they are the pod's own.
-        warn!(ip = %address.ip, "pods cannot reach the API server: its advertise address is a loopback one");
+        // The API refuses loopback addresses in endpoints, and rightly: in a pod they are the pod's own. km's own
+        // service proxy leads pods to such a server all the same, by the node's address on their bridge.
+        info!(ip = %address.ip, "Service kubernetes gets no endpoints: the API server listens on loopback");
         return;
     }
     let mut tick = tokio::time::interval(LOOK_EVERY);

@@ -73,6 +73,8 @@ pub enum EndpointError {
 /// A backend over HTTPS.
 pub struct NetworkBackend {
     client: kube::Client,
+    url: String,
+    ca: Vec<Vec<u8>>,
 }
 
 impl NetworkBackend {
@@ -89,10 +91,7 @@ impl NetworkBackend {
         let options = KubeConfigOptions::default();
         let mut config = kube::Config::from_custom_kubeconfig(kubeconfig, &options).await.map_err(failed)?;
         config.read_timeout = None;
-        let url = config.cluster_url.to_string();
-        let client =
-            kube::Client::try_from(config).map_err(|source| EndpointError::Tls { url, source: Box::new(source) })?;
-        Ok(Self { client })
+        Self::connect(config)
     }
 
     /// Sets up a backend; connects on first use. Must be called within a tokio runtime.
@@ -113,9 +112,29 @@ impl NetworkBackend {
         if let Some(token) = &endpoint.token {
             config.auth_info.token = Some(token.clone().into());
         }
+        Self::connect(config)
+    }
+
+    /// Returns the server's URL.
+    #[must_use]
+    pub fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Returns the PEM of the CA certificates that the server is checked against.
+    #[must_use]
+    pub fn ca_pem(&self) -> String {
+        let encode = |der: &Vec<u8>| base64::engine::general_purpose::STANDARD.encode(der);
+        let pem = |der: &Vec<u8>| format!("-----BEGIN CERTIFICATE-----\n{}\n-----END CERTIFICATE-----\n", encode(der));
+        self.ca.iter().map(pem).collect()
+    }
+
+    fn connect(config: kube::Config) -> Result<Self, EndpointError> {
+        let url = config.cluster_url.to_string();
+        let ca = config.root_cert.clone().unwrap_or_default();
         let client = kube::Client::try_from(config)
-            .map_err(|source| EndpointError::Tls { url: endpoint.url.clone(), source: Box::new(source) })?;
-        Ok(Self { client })
+            .map_err(|source| EndpointError::Tls { url: url.clone(), source: Box::new(source) })?;
+        Ok(Self { client, url, ca })
     }
 
     async fn send(&self, request: &Request) -> Result<http::Response<Body>, Status> {

@@ -24,9 +24,11 @@ pub(crate) async fn start(
     tasks: &TaskSet,
 ) -> anyhow::Result<(String, km_mesos_client::Credential)> {
     let flag = "--mesos-master-port";
-    let master = ports::bind(options.bind_address, options.mesos_master_port, "the Mesos master", flag).await?;
+    let master =
+        ports::bind(options.listen.bind_address, options.embedded.mesos_master_port, "the Mesos master", flag).await?;
     let flag = "--mesos-agent-port";
-    let agent = ports::bind(options.bind_address, options.mesos_agent_port, "the Mesos agent", flag).await?;
+    let agent =
+        ports::bind(options.listen.bind_address, options.embedded.mesos_agent_port, "the Mesos agent", flag).await?;
     let address = master.local_addr().context("the Mesos master's socket has no address")?.to_string();
 
     for folder in [layout.mesos_master(), layout.mesos_agent()] {
@@ -34,7 +36,7 @@ pub(crate) async fn start(
     }
     let secret = secret(layout)?;
     let credential = Credential { principal: PRINCIPAL.to_owned(), secret: Some(secret.clone()) };
-    let hostname = match &options.hostname_override {
+    let hostname = match &options.embedded.hostname_override {
         Some(name) => name.clone(),
         None => machine::host_name()?,
     };
@@ -49,15 +51,15 @@ pub(crate) async fn start(
     let deps = MasterDeps { listener: master, agents };
     let master = MesosMaster::new(config, deps).context("failed to start the embedded Mesos master")?;
 
-    let resources = match &options.resources {
+    let resources = match &options.embedded.resources {
         Some(text) => text.clone(),
         None => machine::resources(&layout.mesos_agent())?,
     };
     let resources = parse_resources(&resources)?;
     let mut config = AgentConfig::usual(hostname, layout.mesos_agent(), resources, vec![credential]);
-    config.attributes = parse_attributes(options.attributes.as_deref().unwrap_or_default())?;
+    config.attributes = parse_attributes(options.embedded.attributes.as_deref().unwrap_or_default())?;
     config.isolation = Isolation::Cgroups;
-    config.cgroups_root = "km".to_owned();
+    config.cgroups_root = super::CGROUPS_ROOT.to_owned();
     let deps = AgentDeps { listener: agent, master: MasterLink { to_master, from_master } };
     let agent = MesosAgent::new(config, deps).context("failed to start the embedded Mesos agent")?;
 
