@@ -20,7 +20,7 @@ pub(crate) enum Input {
     Call { stream: Option<StreamId>, call: Box<scheduler::Call>, encoding: Encoding, reply: Reply },
     Subscribe { encoding: Encoding, reply: Reply },
     Operate { call: Box<master::Call>, reply: Reply },
-    Query { call: master::Call, reply: oneshot::Sender<Option<Box<master::Response>>> },
+    Query { call: Box<master::Call>, reply: oneshot::Sender<Option<Box<master::Response>>> },
 }
 
 pub(crate) type Reply = oneshot::Sender<Replied>;
@@ -106,7 +106,7 @@ impl Handler {
             return Ok(respond(answer.await.map_err(|_| stopping())?, encoding));
         }
         let (reply, answer) = oneshot::channel();
-        self.ask(Input::Query { call: call.clone(), reply }).await;
+        self.ask(Input::Query { call: Box::new(call.clone()), reply }).await;
         if let Some(response) = answer.await.map_err(|_| stopping())? {
             return Ok(typed(encoding.encode(&*response), encoding.media_type()));
         }
@@ -122,7 +122,7 @@ impl Handler {
     ) -> Result<Response<Body>, Refusal> {
         let call = master::Call { r#type: Some(kind as i32), ..master::Call::default() };
         let (reply, answer) = oneshot::channel();
-        self.ask(Input::Query { call, reply }).await;
+        self.ask(Input::Query { call: Box::new(call), reply }).await;
         let response = answer.await.map_err(|_| stopping())?.ok_or_else(stopping)?;
         Ok(typed(render(&response, &self.address).to_string().into_bytes(), wire::JSON))
     }

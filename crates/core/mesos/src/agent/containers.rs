@@ -150,7 +150,7 @@ impl Agent {
             .map(|task| task.record.task_id.clone())
             .collect();
         for task_id in unfinished {
-            self.agent_update(now, &framework_id, &task_id, ending.state, ending.reason, &ending.message, out);
+            self.agent_update(now, &(framework_id.clone(), task_id), &ending, out);
         }
         // Last, so that a crash before it repeats the whole.
         out.push(Action::Checkpoint(gone));

@@ -5,7 +5,7 @@ use km_mesos::executor::{Call, Event as ExecutorEvent, call, event};
 use km_mesos::task_status::Reason;
 use km_mesos::{ContainerId, TaskId, TaskState};
 
-use super::{Action, Agent, Answer, ExecutorKey, Phase, Record, RequestId, StreamId};
+use super::{Action, Agent, Answer, Ending, ExecutorKey, Phase, Record, RequestId, StreamId};
 use crate::link::ToMaster;
 
 impl Agent {
@@ -98,7 +98,7 @@ impl Agent {
             subscribed: Some(subscribed),
             ..ExecutorEvent::default()
         };
-        out.push(Action::ToExecutor { stream: fresh.clone(), event: Box::new(event) });
+        out.push(Action::ToExecutor { stream: fresh, event: Box::new(event) });
         for update in subscribe.unacknowledged_updates {
             self.executor_update(now, key, update.status, out);
         }
@@ -128,8 +128,8 @@ impl Agent {
             .collect();
         for task_id in lost {
             let state = self.state_for(&key.0, TaskState::Dropped);
-            let message = "Task launched during agent restart";
-            self.agent_update(now, &key.0, &task_id, state, Reason::AgentRestarted, message, out);
+            let dropped = Ending::new(state, Reason::AgentRestarted, "Task launched during agent restart");
+            self.agent_update(now, &(key.0.clone(), task_id), &dropped, out);
         }
     }
 

@@ -248,11 +248,18 @@ struct Executor {
     pending_kills: Vec<(TaskId, Option<KillPolicy>)>,
 }
 
+/// How the agent reports tasks whose executor no longer does.
 #[derive(Clone, Debug)]
 struct Ending {
     state: TaskState,
     reason: Reason,
     message: String,
+}
+
+impl Ending {
+    fn new(state: TaskState, reason: Reason, message: &str) -> Self {
+        Self { state, reason, message: message.to_owned() }
+    }
 }
 
 #[derive(Debug)]
@@ -278,7 +285,7 @@ impl Agent {
                 self.is_linked = false;
                 self.is_registered = false;
             }
-            Event::FromMaster(message) => self.from_master(now, message, out),
+            Event::FromMaster(message) => self.obey(now, message, out),
             Event::Call { request, fresh, call } => self.call(now, request, fresh, *call, out),
             Event::StreamClosed(stream) => self.stream_closed(&stream),
             Event::Forked { container_id, process } => self.forked(&container_id, process, out),

@@ -6,11 +6,11 @@ use km_mesos::resources::Resources;
 use km_mesos::task_status::Reason;
 use km_mesos::{ExecutorInfo, FrameworkId, FrameworkInfo, KillPolicy, Task, TaskId, TaskInfo, TaskState};
 
-use super::{Action, Agent, Executor, ExecutorKey, Framework, HeldTask, Phase, Record};
+use super::{Action, Agent, Ending, Executor, ExecutorKey, Framework, HeldTask, Phase, Record};
 use crate::link::ToAgent;
 
 impl Agent {
-    pub(super) fn from_master(&mut self, now: Timestamp, message: ToAgent, out: &mut Vec<Action>) {
+    pub(super) fn obey(&mut self, now: Timestamp, message: ToAgent, out: &mut Vec<Action>) {
         match message {
             ToAgent::Registered { agent_id } => {
                 if self.info.id.as_ref() != Some(&agent_id) {
@@ -75,8 +75,8 @@ impl Agent {
         match self.executors.get(&key).map(|executor| executor.phase) {
             Some(Phase::Terminating) => {
                 let state = self.state_for(&framework_id, TaskState::Dropped);
-                let message = "Executor terminating";
-                self.agent_update(now, &framework_id, &task_key.1, state, Reason::ExecutorTerminated, message, out);
+                let dropped = Ending::new(state, Reason::ExecutorTerminated, "Executor terminating");
+                self.agent_update(now, &task_key, &dropped, out);
             }
             Some(Phase::Running) => {
                 self.update_allowance(&key, out);
@@ -117,15 +117,8 @@ impl Agent {
         let key = (framework_id.clone(), task.record.executor_id.clone().unwrap_or_default());
         if !task.is_launched {
             let message = "Killed before delivery to the executor";
-            self.agent_update(
-                now,
-                framework_id,
-                task_id,
-                TaskState::Killed,
-                Reason::TaskKilledDuringLaunch,
-                message,
-                out,
-            );
+            let killed = Ending::new(TaskState::Killed, Reason::TaskKilledDuringLaunch, message);
+            self.agent_update(now, &(framework_id.clone(), task_id.clone()), &killed, out);
             // An executor that never gets a task has nothing to live for (Mesos 1.11 src/slave/slave.cpp, killTask).
             let is_idle =
                 !self.tasks_on(&key).any(|task| !task.record.known_state().is_some_and(TaskState::is_terminal));

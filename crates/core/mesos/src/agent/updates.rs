@@ -7,10 +7,10 @@ use km_base::Timestamp;
 use km_mesos::executor::{Event as ExecutorEvent, event};
 use km_mesos::framework_info::capability::Type as Capability;
 use km_mesos::network_info::IpAddress;
-use km_mesos::task_status::{Reason, Source};
-use km_mesos::{ContainerId, ContainerStatus, FrameworkId, NetworkInfo, TaskId, TaskState, TaskStatus};
+use km_mesos::task_status::Source;
+use km_mesos::{ContainerId, ContainerStatus, FrameworkId, NetworkInfo, TaskState, TaskStatus};
 
-use super::{Action, Agent, ExecutorKey, Record, TaskKey};
+use super::{Action, Agent, Ending, ExecutorKey, Record, TaskKey};
 use crate::link::ToMaster;
 use crate::master::status_seconds;
 
@@ -36,31 +36,21 @@ impl Agent {
     }
 
     /// Makes an update of the agent's own.
-    pub(super) fn agent_update(
-        &mut self,
-        now: Timestamp,
-        framework_id: &FrameworkId,
-        task_id: &TaskId,
-        state: TaskState,
-        reason: Reason,
-        message: &str,
-        out: &mut Vec<Action>,
-    ) {
-        let task_key = (framework_id.clone(), task_id.clone());
-        let executor_id = self.tasks.get(&task_key).and_then(|task| task.record.executor_id.clone());
+    pub(super) fn agent_update(&mut self, now: Timestamp, task_key: &TaskKey, ending: &Ending, out: &mut Vec<Action>) {
+        let executor_id = self.tasks.get(task_key).and_then(|task| task.record.executor_id.clone());
         let status = TaskStatus {
-            task_id: task_id.clone(),
-            state: state as i32,
+            task_id: task_key.1.clone(),
+            state: ending.state as i32,
             source: Some(Source::Agent as i32),
-            reason: Some(reason as i32),
-            message: Some(message.to_owned()),
+            reason: Some(ending.reason as i32),
+            message: Some(ending.message.clone()),
             agent_id: self.info.id.clone(),
             executor_id,
             timestamp: Some(status_seconds(now)),
             uuid: Some(self.uuids.next_bytes()),
             ..TaskStatus::default()
         };
-        self.take_update(now, &task_key, status, out);
+        self.take_update(now, task_key, status, out);
     }
 
     fn take_update(&mut self, now: Timestamp, task_key: &TaskKey, status: TaskStatus, out: &mut Vec<Action>) {

@@ -29,9 +29,9 @@ impl Master {
             Ok(accepted) => accepted,
             Err(problem) => {
                 let message = format!("Task launched with invalid offers: {problem}");
+                let refusal = (self.state_for(id, TaskState::Dropped), Reason::InvalidOffers, message.as_str());
                 for task in launched(&accept.operations) {
-                    let state = self.state_for(id, TaskState::Dropped);
-                    self.refuse_task(now, id, task, state, Reason::InvalidOffers, &message, out);
+                    self.refuse_task(now, id, task, refusal, out);
                 }
                 return;
             }
@@ -46,15 +46,15 @@ impl Master {
                 }
                 OperationType::Launch => {
                     let message = format!("Agent {} is disconnected", accepted.agent_id);
-                    let state = self.state_for(id, TaskState::Dropped);
+                    let refusal = (self.state_for(id, TaskState::Dropped), Reason::AgentDisconnected, message.as_str());
                     for task in operation.launch.map(|launch| launch.task_infos).unwrap_or_default() {
-                        self.refuse_task(now, id, &task, state, Reason::AgentDisconnected, &message, out);
+                        self.refuse_task(now, id, &task, refusal, out);
                     }
                 }
                 OperationType::LaunchGroup => {
                     for task in operation.launch_group.map(|group| group.task_group.tasks).unwrap_or_default() {
                         let message = "Task groups are not supported by the embedded Mesos";
-                        self.refuse_task(now, id, &task, TaskState::Error, Reason::TaskGroupInvalid, message, out);
+                        self.refuse_task(now, id, &task, (TaskState::Error, Reason::TaskGroupInvalid, message), out);
                     }
                 }
                 _ => self.convert(id, &operation, &mut accepted, out),
@@ -132,7 +132,7 @@ impl Master {
         let running = agent.executors.get(&executor_key);
         let candidate = Candidate { task: &task, framework, agent, available: &accepted.left, running };
         if let Some(message) = candidate.error() {
-            self.refuse_task(now, id, &task, TaskState::Error, Reason::TaskInvalid, &message, out);
+            self.refuse_task(now, id, &task, (TaskState::Error, Reason::TaskInvalid, &message), out);
             return;
         }
         let Some(executor) = task.executor.clone() else { return };
@@ -207,9 +207,7 @@ impl Master {
         now: Timestamp,
         id: &FrameworkId,
         task: &TaskInfo,
-        state: TaskState,
-        reason: Reason,
-        message: &str,
+        (state, reason, message): (TaskState, Reason, &str),
         out: &mut Vec<Action>,
     ) {
         let mut status = master_status(now, task.task_id.clone(), state, reason, message);

@@ -17,7 +17,7 @@ use crate::allocator::{Allocation, Constraints, Wants};
 use crate::link::{LinkId, Registration, ToAgent, ToMaster};
 
 impl Master {
-    pub(super) fn from_agent(&mut self, now: Timestamp, link: LinkId, message: ToMaster, out: &mut Vec<Action>) {
+    pub(super) fn hear(&mut self, now: Timestamp, link: LinkId, message: ToMaster, out: &mut Vec<Action>) {
         if let ToMaster::Register(registration) = message {
             self.register(now, link, *registration, out);
             return;

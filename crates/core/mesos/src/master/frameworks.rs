@@ -1,5 +1,6 @@
 //! A framework's life: SUBSCRIBE, failover, UPDATE_FRAMEWORK, TEARDOWN, and running out of its failover timeout.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use km_base::Timestamp;
@@ -10,6 +11,14 @@ use super::validate::framework_error;
 use super::{Action, Answer, Framework, Master, REMOVED_FRAMEWORKS_MAX, RequestId, Stream, StreamId, Times, roles_of};
 use crate::allocator::{Constraints, Wants};
 use crate::link::ToAgent;
+
+/// What a SUBSCRIBE replaces.
+struct Subscription {
+    info: FrameworkInfo,
+    suppressed: BTreeSet<String>,
+    constraints: Option<scheduler::OfferConstraints>,
+    stream: StreamId,
+}
 
 impl Master {
     pub(super) fn subscribe(
@@ -48,7 +57,10 @@ impl Master {
             suppressed: subscribe.suppressed_roles.iter().cloned().collect(),
             constraints: wanted,
         };
-        self.replace_subscription(now, &id, info, &wants, subscribe.offer_constraints, &fresh, out);
+        let suppressed = wants.suppressed.clone();
+        let subscription =
+            Subscription { info, suppressed, constraints: subscribe.offer_constraints, stream: fresh.clone() };
+        self.replace_subscription(now, &id, subscription, out);
         self.allocator.set_framework(&id, wants);
         out.push(Action::ToScheduler { stream: fresh.clone(), event: Box::new(self.subscribed_event(&id)) });
         out.push(super::heartbeat(&fresh, true));
@@ -61,18 +73,16 @@ impl Master {
         &mut self,
         now: Timestamp,
         id: &FrameworkId,
-        mut info: FrameworkInfo,
-        wants: &Wants,
-        constraints: Option<scheduler::OfferConstraints>,
-        fresh: &StreamId,
+        subscription: Subscription,
         out: &mut Vec<Action>,
     ) {
+        let Subscription { mut info, suppressed, constraints, stream } = subscription;
         let Some(known) = self.frameworks.get_mut(id) else {
             let framework = Framework {
                 info,
-                suppressed: wants.suppressed.clone(),
+                suppressed,
                 constraints,
-                stream: Some(fresh.clone()),
+                stream: Some(stream),
                 times: Times { registered: Some(now), reregistered: Some(now), unregistered: None },
                 disconnected: None,
                 recovered: false,
@@ -88,12 +98,12 @@ impl Master {
         info.checkpoint = known.info.checkpoint;
         info.user.clone_from(&known.info.user);
         known.info = info.clone();
-        known.suppressed.clone_from(&wants.suppressed);
+        known.suppressed = suppressed;
         known.constraints = constraints;
         known.times.reregistered = Some(now);
         known.disconnected = None;
         known.recovered = false;
-        let old = known.stream.replace(fresh.clone());
+        let old = known.stream.replace(stream);
         if let Some(old) = old {
             self.streams.remove(&old);
             let failed_over = error_event("Framework failed over".to_owned());

@@ -273,7 +273,7 @@ impl Master {
             Event::StreamClosed(stream) => self.stream_closed(now, &stream),
             Event::OperatorSubscribed(stream) => self.operator_subscribed(now, stream, out),
             Event::Operate { request, call } => self.operate(now, request, &call, out),
-            Event::FromAgent { link, message } => self.from_agent(now, link, message, out),
+            Event::FromAgent { link, message } => self.hear(now, link, message, out),
             Event::LinkDown(link) => self.link_down(now, link, out),
             Event::Tick => self.tick(now, out),
         }
