@@ -117,10 +117,14 @@ impl Orders {
 }
 
 impl Pending {
-    /// Answers that it is done.
-    pub(crate) async fn done(mut self) {
+    /// Answers how it went.
+    pub(crate) async fn answer(mut self, outcome: anyhow::Result<()>) {
+        let line = match outcome {
+            Ok(()) => "ok\n".to_owned(),
+            Err(error) => format!("error: {}\n", format!("{error:#}").replace('\n', " ")),
+        };
         // Whoever asked may have gone.
-        let _ = self.stream.write_all(b"ok\n").await;
+        let _ = self.stream.write_all(line.as_bytes()).await;
     }
 }
 

@@ -13,7 +13,7 @@ use crate::{executor, up};
 pub(crate) async fn run(options: &DataOptions) -> anyhow::Result<()> {
     let layout = Layout::new(&options.data_dir)?;
     if control::running(&layout)?.is_some() {
-        control::give(&layout, Order::Down).await.context("failed to stop km")?;
+        control::give(&layout, Order::Down).await?;
     } else if layout.root().exists() {
         up::stop_what_is_left(&layout).await?;
     }

@@ -56,10 +56,10 @@ pub(crate) async fn stop_what_is_left(layout: &Layout) -> anyhow::Result<()> {
     let _lock = control::lock(layout)?;
     let tasks = TaskSet::new(Shutdown::new());
     let plane = plane::Plane::start(&options, layout, &tasks, plane::Deciders::Absent).await?;
-    plane.stop_pods().await;
+    let stopped = plane.stop_pods().await;
     tasks.shutdown().begin();
     tasks.finish(END_GRACE).await?;
-    Ok(())
+    stopped
 }
 
 /// What the parts get to end: the API server drains for 5 s.
@@ -93,15 +93,15 @@ pub(crate) async fn run(options: UpOptions) -> anyhow::Result<()> {
     let answer = match ended {
         End::Order(pending) => {
             let Order::Down = pending.order;
-            plane.stop_pods().await;
-            Some(pending)
+            let stopped = plane.stop_pods().await;
+            Some((pending, stopped))
         }
         End::Signal | End::Broken => None,
     };
     tasks.shutdown().begin();
     let finished = tasks.finish(END_GRACE).await;
-    if let Some(pending) = answer {
-        pending.done().await;
+    if let Some((pending, stopped)) = answer {
+        pending.answer(stopped).await;
     }
     match finished {
         Err(error) if broken => Err(error.into()),

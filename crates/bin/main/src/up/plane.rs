@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use anyhow::Context as _;
 use km_api::resource::CONFIG_MAPS;
 use km_api::{Identity, identity::SYSTEM_MASTERS};
 use km_apiserver::Service;
@@ -115,21 +116,24 @@ impl Plane {
     }
 
     /// Stops every pod of the framework; objects stay.
-    pub(crate) async fn stop_pods(&self) {
+    ///
+    /// Fails where pods may be left running; the rest of km can be ended all the same.
+    pub(crate) async fn stop_pods(&self) -> anyhow::Result<()> {
         // Nobody may launch again what is about to be stopped.
         self.deciders.begin();
         if let Err(error) = self.deciding.finish(Duration::from_secs(5)).await {
             warn!(%error, "the framework did not end by itself");
         }
         let client = Client::new(self.service.in_process(Identity::authenticated("system:km:down", &[SYSTEM_MASTERS])));
-        let id = match client.find(&CONFIG_MAPS, "kube-system", "km-framework").await {
-            Ok(Some(object)) => object.to_value()["data"]["frameworkId"].as_str().unwrap_or_default().to_owned(),
-            Ok(None) => return,
-            Err(error) => return error!(%error, "cannot read the framework's ID; its pods are left running"),
+        let found = client.find(&CONFIG_MAPS, "kube-system", "km-framework").await;
+        let Some(object) = found.context("failed to read the framework's ID; its pods are left running")? else {
+            // Nothing was ever launched.
+            return Ok(());
         };
-        match km_framework::stop_executors(Arc::clone(&self.mesos), &id, DOWN_PATIENCE).await {
-            Ok(count) => info!(executors = count, "all pods are stopped"),
-            Err(error) => error!(error = %chain(&error), "some pods are left running"),
-        }
+        let id = object.to_value()["data"]["frameworkId"].as_str().unwrap_or_default().to_owned();
+        let stopped = km_framework::stop_executors(Arc::clone(&self.mesos), &id, DOWN_PATIENCE).await;
+        let count = stopped.context("km has ended, but pods may be left running; 'km down' can be tried again")?;
+        info!(executors = count, "all pods are stopped");
+        Ok(())
     }
 }
