@@ -3,6 +3,7 @@
 //! The status is computed whole from the machine's state and written when it differs from what is stored; one
 //! write at a time, so the newest content wins. Ends are told to Mesos by `stop`.
 
+use km_api::Quantity;
 use km_base::Timestamp;
 use km_kinds::api::core::v1::Pod;
 use km_mesos::TaskState;
@@ -13,8 +14,8 @@ use crate::machine::{Cause, Lifecycle, RETRY, Setup, Stage, Verdict};
 use crate::spec::{self, Role};
 use crate::{Action, WriteOutcome};
 
-/// Annotation of a pod: the containers whose resources km filled in because they asked for none, comma-separated.
-const DEFAULTED_ANNOTATION: &str = km_podwire::DEFAULTED_ANNOTATION;
+/// Memory that km gives a container which asks for none (DESIGN 5): an OOM under it says where it came from.
+const DEFAULT_MEMORY: Quantity = Quantity::from_units(64 << 20);
 
 /// Phase of a pod that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -129,10 +130,10 @@ impl Lifecycle {
             "hostIP": self.config.host_ip,
             "hostIPs": [{"ip": self.config.host_ip}],
             "qosClass": spec::qos_class(&pod),
-            "containerStatuses": self.container_list(&pod, |role| role == Role::Main),
+            "containerStatuses": self.container_list(|role| role == Role::Main),
         });
         if self.containers.iter().any(|c| c.role != Role::Main) {
-            status["initContainerStatuses"] = self.container_list(&pod, |role| role != Role::Main);
+            status["initContainerStatuses"] = self.container_list(|role| role != Role::Main);
         }
         if let Some(start) = self.start_time {
             status["startTime"] = json!(start.rfc3339());
@@ -225,13 +226,13 @@ impl Lifecycle {
         condition
     }
 
-    fn container_list(&self, pod: &Pod, wanted: impl Fn(Role) -> bool) -> Value {
+    fn container_list(&self, wanted: impl Fn(Role) -> bool) -> Value {
         let over = matches!(self.stage, Stage::Stopped { .. });
         let has_init = self.containers.iter().any(|c| c.role != Role::Main);
         let waits_for = if has_init && !self.initialized { "PodInitializing" } else { "ContainerCreating" };
         let pod_name = format!("{}_{}({})", self.key.name, self.key.namespace, self.uid);
         let listed = self.containers.iter().filter(|c| wanted(c.role));
-        listed.map(|c| container_status(c, pod, &pod_name, waits_for, over)).collect()
+        listed.map(|c| container_status(c, &pod_name, waits_for, over)).collect()
     }
 }
 
@@ -280,7 +281,7 @@ fn scheduled(pod: &Pod, bound_at: Timestamp) -> Value {
     json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": since.rfc3339()})
 }
 
-fn container_status(c: &Container, pod: &Pod, pod_name: &str, waits_for: &str, over: bool) -> Value {
+fn container_status(c: &Container, pod_name: &str, waits_for: &str, over: bool) -> Value {
     let waiting = |reason: &str, message: &str| {
         let mut state = json!({"waiting": {"reason": reason}});
         if !message.is_empty() {
@@ -296,11 +297,11 @@ fn container_status(c: &Container, pod: &Pod, pod_name: &str, waits_for: &str, o
             let text = format!("back-off {} restarting failed container={} pod={pod_name}", go_wait(wait), c.name);
             (waiting("CrashLoopBackOff", &text), Some(ended))
         }
-        Run::Exited { ended, .. } => (terminated(c, pod, ended), last),
+        Run::Exited { ended, .. } => (terminated(c, ended), last),
         Run::Blocked { reason, message, .. } => (waiting(reason, message), last),
         // Between two runs the end of the last one is what there is to see.
         Run::Idle | Run::Image | Run::Creating | Run::Starting { .. } => match last {
-            Some(ended) => (terminated(c, pod, ended), None),
+            Some(ended) => (terminated(c, ended), None),
             None if over => (never_ran(), None),
             None => (waiting(waits_for, ""), None),
         },
@@ -317,7 +318,7 @@ fn container_status(c: &Container, pod: &Pod, pod_name: &str, waits_for: &str, o
         "started": started,
         "restartCount": restarts,
         "state": state,
-        "lastState": last.map_or_else(|| json!({}), |ended| terminated(c, pod, ended)),
+        "lastState": last.map_or_else(|| json!({}), |ended| terminated(c, ended)),
     });
     if let Some(id) = id {
         status["containerID"] = json!(format!("containerd://{id}"));
@@ -325,7 +326,7 @@ fn container_status(c: &Container, pod: &Pod, pod_name: &str, waits_for: &str, o
     status
 }
 
-fn terminated(c: &Container, pod: &Pod, ended: &Ended) -> Value {
+fn terminated(c: &Container, ended: &Ended) -> Value {
     let exit = &ended.exit;
     let reason = match exit.reason.as_str() {
         "" if exit.code == 0 => "Completed",
@@ -337,8 +338,8 @@ fn terminated(c: &Container, pod: &Pod, ended: &Ended) -> Value {
         state["startedAt"] = json!(started.rfc3339());
     }
     let mut message = exit.message.clone();
-    if reason == "OOMKilled" && has_default_limit(pod, &c.name) {
-        let hint = "the memory limit was km's default of 64Mi for containers that ask for none: set resources.limits.memory";
+    if reason == "OOMKilled" && has_default_limit(c) {
+        let hint = "the memory limit was 64Mi, km's default for containers that ask for none: set resources.limits.memory";
         message = if message.is_empty() { hint.to_owned() } else { format!("{message}\n{hint}") };
     }
     if !message.is_empty() {
@@ -359,10 +360,11 @@ fn never_ran() -> Value {
     }})
 }
 
-fn has_default_limit(pod: &Pod, container: &str) -> bool {
-    let annotations = pod.metadata.annotations.as_ref();
-    let list = annotations.and_then(|a| a.get(DEFAULTED_ANNOTATION));
-    list.is_some_and(|list| list.split(',').any(|name| name.trim() == container))
+/// Tells whether a container's memory limit is what km gives to those that ask for none.
+fn has_default_limit(container: &Container) -> bool {
+    let limits = container.spec.resources.as_ref().and_then(|resources| resources.limits.as_ref());
+    let limit = limits.and_then(|limits| limits.get("memory")).and_then(|limit| Quantity::parse(&limit.0).ok());
+    limit == Some(DEFAULT_MEMORY)
 }
 
 /// Writes a back-off as Go does: `10s`, `1m20s`, `5m0s`.

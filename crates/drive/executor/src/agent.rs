@@ -29,7 +29,10 @@ const LAST_ACKNOWLEDGEMENTS: Duration = Duration::from_secs(2);
 pub(crate) enum AgentEvent {
     Subscribed(Box<event::Subscribed>),
     Launch(Box<TaskInfo>),
-    Kill { task_id: String, grace: Option<Duration> },
+    Kill {
+        task_id: String,
+        grace: Option<Duration>,
+    },
     Shutdown,
     /// The agent did not come back in time, or refuses this executor.
     Lost(String),
@@ -64,7 +67,7 @@ impl Session {
             match attempt {
                 Ok(Ok(session)) => {
                     info!(agent = %self.environment.agent_endpoint, "subscribed to the Mesos agent");
-                    match self.converse(session).await {
+                    match Box::pin(self.converse(session)).await {
                         End::Over => return,
                         End::Disconnected => away_since = Instant::now(),
                     }

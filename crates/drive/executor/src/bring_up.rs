@@ -52,8 +52,8 @@ pub struct PrivateRuntime {
 pub enum ApiSource {
     /// By HTTPS, with a certificate that a bootstrap token buys.
     Network,
-    /// A backend that is there already, as in tests.
-    Given(Arc<dyn Backend>),
+    /// A backend, and a serving certificate, that are there already, as in tests.
+    Given(Arc<dyn Backend>, Option<Credential>),
 }
 
 /// A runtime with its keeper, if it is a private one.
@@ -68,7 +68,9 @@ pub(crate) async fn runtime(source: RuntimeSource, data: &ExecutorData, work_dir
     loop {
         let attempt = match &source {
             RuntimeSource::Given(access) => return Up { access: access.clone(), private: None },
-            RuntimeSource::Configured(_) if data.container_runtime_endpoint.is_some() => existing(data, bridge_id).await,
+            RuntimeSource::Configured(_) if data.container_runtime_endpoint.is_some() => {
+                existing(data, bridge_id).await
+            }
             RuntimeSource::Configured(private) => own(private, data, work_dir.clone()).await,
         };
         match attempt {
@@ -159,8 +161,8 @@ pub(crate) async fn identity(
     work_dir: PathBuf,
     mut token: watch::Receiver<Option<String>>,
 ) -> (Client, Option<Credential>) {
-    if let ApiSource::Given(backend) = source {
-        return (Client::new(backend), None);
+    if let ApiSource::Given(backend, serving) = source {
+        return (Client::new(backend), serving);
     }
     let mut failures = 0;
     loop {
@@ -180,12 +182,8 @@ async fn network(
     work_dir: &std::path::Path,
     token: &mut watch::Receiver<Option<String>>,
 ) -> Result<(Client, Credential), String> {
-    let endpoint = Endpoint {
-        url: data.api_server.clone(),
-        ca_pem: data.api_server_ca.clone(),
-        certificate: None,
-        token: None,
-    };
+    let endpoint =
+        Endpoint { url: data.api_server.clone(), ca_pem: data.api_server_ca.clone(), certificate: None, token: None };
     let connect = |endpoint: Endpoint| {
         let backend = NetworkBackend::new(&endpoint).map_err(|error| chain(&error).to_string())?;
         Ok::<_, String>(Client::new(Arc::new(backend)))

@@ -8,7 +8,7 @@ use km_client::Client;
 use km_cri::Cri;
 use km_cri::image::import::ImportTarget;
 use km_kinds::api::core::v1::Pod;
-use km_podwire::{ExecutorData, HostPort};
+use km_podwire::ExecutorData;
 use tokio::sync::{mpsc, watch};
 
 use crate::owner::Message;
@@ -27,6 +27,10 @@ pub(crate) const CONTAINER_NAME_LABEL: &str = "io.kubernetes.container.name";
 /// Annotation: the container's attempt.
 pub(crate) const RESTART_COUNT_ANNOTATION: &str = "io.kubernetes.container.restartCount";
 
+/// Makes a pod's cgroup and names it for CRI.
+pub type CgroupParent = Arc<dyn Fn(&Uid) -> Option<String> + Send + Sync>;
+/// Removes a pod's cgroup.
+pub type CgroupRemove = Arc<dyn Fn(&Uid) + Send + Sync>;
 
 /// A container runtime that is up.
 #[derive(Clone)]
@@ -36,9 +40,9 @@ pub struct RuntimeAccess {
     /// Where image archives are imported; absent: pulls only.
     pub import: Option<ImportTarget>,
     /// Makes a pod's cgroup and returns its CRI `cgroup_parent`; `None`: the runtime's own place.
-    pub cgroup_parent: Arc<dyn Fn(&Uid) -> Option<String> + Send + Sync>,
+    pub cgroup_parent: CgroupParent,
     /// Removes a pod's cgroup after the pod.
-    pub cgroup_remove: Arc<dyn Fn(&Uid) + Send + Sync>,
+    pub cgroup_remove: CgroupRemove,
     /// Lowest `oom_score_adj` that processes may be given here: 0 without CAP_SYS_RESOURCE.
     pub oom_score_adj_min: i64,
 }
@@ -99,8 +103,6 @@ pub(crate) struct PodContext {
     pub(crate) key: ObjectKey,
     pub(crate) uid: Uid,
     pub(crate) pod_ips: Vec<String>,
-    /// Host ports that Mesos offered for it.
-    pub(crate) ports: Vec<HostPort>,
 }
 
 /// Reads the clock.

@@ -58,10 +58,15 @@ pub(crate) fn resource(pod: &Pod, own: &Container, selector: &ResourceFieldSelec
     let spec = pod.spec.as_ref();
     let all = spec.map(|s| s.containers.iter().chain(s.init_containers.iter().flatten()));
     let container = match selector.container_name.as_deref().filter(|name| !name.is_empty()) {
-        Some(name) => all.into_iter().flatten().find(|c| c.name == name).ok_or(format!("container {name} not found"))?,
+        Some(name) => {
+            all.into_iter().flatten().find(|c| c.name == name).ok_or(format!("container {name} not found"))?
+        }
         None => own,
     };
-    let (list, name) = selector.resource.split_once('.').ok_or_else(|| format!("unsupported container resource : {}", selector.resource))?;
+    let (list, name) = selector
+        .resource
+        .split_once('.')
+        .ok_or_else(|| format!("unsupported container resource : {}", selector.resource))?;
     let resources = container.resources.as_ref();
     let amount = |list: &str| {
         let map = match list {

@@ -104,7 +104,8 @@ mod tests {
     fn missing_variables_are_named() {
         let error = MesosEnvironment::read(|_| None).unwrap_err();
         assert!(error.to_string().starts_with("MESOS_FRAMEWORK_ID is not set"));
-        let env = MesosEnvironment::read(|name| (!name.contains("PERIOD") && !name.contains("TIMEOUT")).then(|| "x".into()));
+        let env =
+            MesosEnvironment::read(|name| (!name.contains("PERIOD") && !name.contains("TIMEOUT")).then(|| "x".into()));
         assert_eq!(env.unwrap().shutdown_grace, SHUTDOWN_GRACE);
     }
 }

@@ -133,8 +133,8 @@ async fn signed(client: &Client, name: &str, signer: &'static str) -> Result<Str
 fn answer(request: &Object, signer: &'static str) -> Option<Result<String, IdentityError>> {
     let value = request.to_value();
     let status = &value["status"];
-    let refused = status["conditions"].as_array().into_iter().flatten();
-    for condition in refused.filter(|c| c["type"] == "Denied" || c["type"] == "Failed") {
+    let mut conditions = status["conditions"].as_array().into_iter().flatten();
+    if let Some(condition) = conditions.find(|c| c["type"] == "Denied" || c["type"] == "Failed") {
         let message = condition["message"].as_str().unwrap_or_default().to_owned();
         return Some(Err(IdentityError::Denied { signer, message }));
     }

@@ -5,6 +5,8 @@
 //! tasks and repeats what it misses.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::PathBuf;
 
 use bytes::Bytes;
@@ -83,8 +85,11 @@ impl Ledger {
             unacknowledged_updates: self.updates(),
         };
         let aside = self.file.with_extension("tmp");
-        let written = std::fs::write(&aside, kept.encode_to_vec()).and_then(|()| std::fs::rename(&aside, &self.file));
-        if let Err(error) = written {
+        // Launch data may hold a bootstrap token, so nobody else may read it. No fsync: see the top of this file.
+        let mut options = std::fs::OpenOptions::new();
+        let opened = options.write(true).create(true).truncate(true).mode(0o600).open(&aside);
+        let written = opened.and_then(|mut file| file.write_all(&kept.encode_to_vec()));
+        if let Err(error) = written.and_then(|()| std::fs::rename(&aside, &self.file)) {
             warn!(file = %self.file.display(), %error, "failed to keep the ledger of tasks");
         }
     }

@@ -53,7 +53,7 @@ use tokio::sync::{mpsc, watch};
 use tracing::{error, info, warn};
 
 pub use bring_up::{ApiSource, PrivateRuntime, RuntimeSource};
-pub use context::RuntimeAccess;
+pub use context::{CgroupParent, CgroupRemove, RuntimeAccess};
 pub use environment::{EnvironmentError, MesosEnvironment};
 
 use crate::agent::{AgentEvent, Session, UPDATES_MAX};
@@ -200,16 +200,8 @@ impl Executor {
         let (messages, messages_receiver) = mpsc::channel(MESSAGES_MAX);
         let (tokens, token) = watch::channel(None);
         let grace = self.config.mesos.shutdown_grace;
-        let mut owner = Owner::new(
-            data.clone(),
-            tasks.clone(),
-            agent,
-            updates,
-            messages_receiver,
-            tokens,
-            self.host_ports,
-            grace,
-        );
+        let mut owner =
+            Owner::new(data.clone(), tasks.clone(), agent, updates, messages_receiver, tokens, self.host_ports, grace);
         for task in &recovered {
             owner.recover(task);
         }
@@ -278,7 +270,11 @@ struct Starter {
 }
 
 impl Starter {
-    async fn run(self, token: watch::Receiver<Option<String>>, private: tokio::sync::oneshot::Sender<runtime::Runtime>) {
+    async fn run(
+        self,
+        token: watch::Receiver<Option<String>>,
+        private: tokio::sync::oneshot::Sender<runtime::Runtime>,
+    ) {
         let id = match &self.deps.runtime {
             RuntimeSource::Configured(private) => private.id.clone(),
             RuntimeSource::Given(_) => String::new(),
@@ -304,7 +300,7 @@ impl Starter {
         self.tasks.spawn("record events", until(shutdown.clone(), record));
         self.tasks.spawn("keep the node alive", node::keep(Arc::clone(&ctx), shutdown.clone()));
         if let Some(serving) = serving {
-            let serve = server::serve(Arc::clone(&ctx), serving, shutdown.clone());
+            let serve = server::serve(Arc::clone(&ctx), serving, self.tasks.clone());
             self.tasks.spawn("serve the kubelet endpoints", serve);
         }
         let adopted = match relist::adopt(&ctx).await {

@@ -222,10 +222,8 @@ impl Owner {
     }
 
     fn enter(&mut self, task_id: String, launch: LaunchData) {
-        let config = km_lifecycle::Config {
-            node_name: self.data.node_name.clone(),
-            host_ip: self.data.node_ip.clone(),
-        };
+        let config =
+            km_lifecycle::Config { node_name: self.data.node_name.clone(), host_ip: self.data.node_ip.clone() };
         let machine = Lifecycle::new(config, launch.key.clone(), launch.uid.clone(), task_id);
         let entry = Entry {
             machine,
@@ -484,14 +482,18 @@ impl Owner {
         let data = StatusData { version: km_podwire::VERSION, phase: update.phase.clone(), ..StatusData::default() };
         let addresses = ips.iter().map(|ip| km_mesos::network_info::IpAddress {
             protocol: Some(
-                if ip.contains(':') { km_mesos::network_info::Protocol::IPv6 } else { km_mesos::network_info::Protocol::IPv4 }
-                    .into(),
+                if ip.contains(':') {
+                    km_mesos::network_info::Protocol::IPv6
+                } else {
+                    km_mesos::network_info::Protocol::IPv4
+                }
+                .into(),
             ),
             ip_address: Some(ip.clone()),
         });
         let network = km_mesos::NetworkInfo { ip_addresses: addresses.collect(), ..Default::default() };
-        let container_status = (!ips.is_empty())
-            .then(|| km_mesos::ContainerStatus { network_infos: vec![network], ..Default::default() });
+        let container_status =
+            (!ips.is_empty()).then(|| km_mesos::ContainerStatus { network_infos: vec![network], ..Default::default() });
         let micros = f64::from(i32::try_from(now().as_micros() % 1_000_000).unwrap_or(0));
         let seconds = i32::try_from(now().as_secs()).map_or(0.0, f64::from);
         TaskStatus {
@@ -608,16 +610,8 @@ impl Owner {
 
     /// Tells whether nothing but ended pods is left.
     fn is_quiet(&self) -> bool {
-        let busy = self.pods.values().filter(|entry| !entry.machine.is_kept_for_logs()).count();
-        if busy > 0 {
-            warn_once_in_a_while(busy);
-        }
-        busy == 0
+        self.pods.values().all(|entry| entry.machine.is_kept_for_logs())
     }
-}
-
-fn warn_once_in_a_while(busy: usize) {
-    debug!(busy, "pods are still ending");
 }
 
 fn pod_context(entry: &Entry) -> PodContext {
@@ -627,7 +621,6 @@ fn pod_context(entry: &Entry) -> PodContext {
         key: entry.machine.key().clone(),
         uid: entry.launch.uid.clone(),
         pod_ips: entry.machine.sandbox().map(|facts| facts.ips.clone()).unwrap_or_default(),
-        ports: entry.launch.ports.clone(),
     }
 }
 

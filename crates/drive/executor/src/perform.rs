@@ -36,7 +36,9 @@ pub(crate) async fn perform(ctx: Arc<Context>, fetches: Fetches, pod: PodContext
             let cleaned = tokio::task::spawn_blocking(move || volumes::clean(&cleaning, &of)).await;
             Event::VolumesCleaned(cleaned.unwrap_or_else(|panic| Err(panic.to_string())))
         }
-        Action::RunSandbox { attempt } => Event::SandboxStarted { attempt, result: run_sandbox(&ctx, &pod, attempt).await },
+        Action::RunSandbox { attempt } => {
+            Event::SandboxStarted { attempt, result: run_sandbox(&ctx, &pod, attempt).await }
+        }
         Action::StopSandbox { id } => {
             let result = ctx.runtime.cri.stop_pod_sandbox(&id).await.map_err(|error| error.to_string());
             Event::SandboxStopped { id, result }
@@ -67,7 +69,11 @@ pub(crate) async fn perform(ctx: Arc<Context>, fetches: Fetches, pod: PodContext
                 // A container that the runtime has forgotten has ended, whatever its code was.
                 Err(error) if error.is_not_found() => {
                     let exit = gone();
-                    ctx.tell(uid.clone(), Event::ContainerExited { container: container.clone(), id: id.clone(), exit }).await;
+                    ctx.tell(
+                        uid.clone(),
+                        Event::ContainerExited { container: container.clone(), id: id.clone(), exit },
+                    )
+                    .await;
                     Ok(())
                 }
                 other => other.map_err(|error| error.to_string()),
@@ -135,7 +141,13 @@ pub(crate) fn container_of(pod: &PodContext, name: &str) -> Option<Container> {
     spec.containers.iter().chain(spec.init_containers.iter().flatten()).find(|c| c.name == name).cloned()
 }
 
-async fn ensure_image(ctx: &Arc<Context>, fetches: &Fetches, pod: &PodContext, container: String, attempt: u32) -> Event {
+async fn ensure_image(
+    ctx: &Arc<Context>,
+    fetches: &Fetches,
+    pod: &PodContext,
+    container: String,
+    attempt: u32,
+) -> Event {
     let Some(spec) = container_of(pod, &container) else {
         let result = Err(ImageFailure::InvalidName("the container is not in the pod".into()));
         return Event::ImageEnsured { container, attempt, result };
@@ -284,8 +296,7 @@ async fn run_hook(
     }
     if let Some(action) = &handler.http_get {
         let container = container_of(pod, name).unwrap_or_default();
-        let target =
-            Target { container, id: id.to_owned(), pod_ip: pod.pod_ips.first().cloned().unwrap_or_default() };
+        let target = Target { container, id: id.to_owned(), pod_ip: pod.pod_ips.first().cloned().unwrap_or_default() };
         return probes::http(&target, action, limit).await;
     }
     Err("invalid handler".to_owned())
@@ -297,27 +308,33 @@ async fn write_status(ctx: &Context, pod: &PodContext, status: Value) -> WriteOu
     let kind = ContentType::StrategicMergePatch;
     match ctx.client.patch(&PODS, namespace, name, "status", kind, body).await {
         Ok(_) => WriteOutcome::Done,
-        Err(status) if status.code == 404 || status.code == 409 => WriteOutcome::Gone,
-        Err(status) => {
-            debug!(pod = %pod.key, error = %status, "failed to write the pod's status");
-            WriteOutcome::Failed
-        }
+        Err(status) => refused(ctx, pod, &status, "failed to write the pod's status").await,
     }
 }
 
-async fn delete_pod(ctx: &Context, pod: &PodContext) -> WriteOutcome {
-    let options = DeleteOptions {
-        uid: Some(pod.uid.to_string()),
-        grace_period_seconds: Some(0),
-        ..DeleteOptions::default()
+/// Finds out what a refused write means: a conflict may be about the UID, or about a moment.
+async fn refused(ctx: &Context, pod: &PodContext, status: &km_api::Status, what: &str) -> WriteOutcome {
+    let gone = match status.code {
+        404 => true,
+        409 => match ctx.client.find(&PODS, &pod.key.namespace, &pod.key.name).await {
+            Ok(found) => found.is_none_or(|object| object.meta().uid != pod.uid),
+            Err(_) => false,
+        },
+        _ => false,
     };
+    if gone {
+        return WriteOutcome::Gone;
+    }
+    debug!(pod = %pod.key, error = %status, "{what}");
+    WriteOutcome::Failed
+}
+
+async fn delete_pod(ctx: &Context, pod: &PodContext) -> WriteOutcome {
+    let options =
+        DeleteOptions { uid: Some(pod.uid.to_string()), grace_period_seconds: Some(0), ..DeleteOptions::default() };
     match ctx.client.delete(&PODS, &pod.key.namespace, &pod.key.name, options).await {
         Ok(_) => WriteOutcome::Done,
-        Err(status) if status.code == 404 || status.code == 409 => WriteOutcome::Gone,
-        Err(status) => {
-            debug!(pod = %pod.key, error = %status, "failed to delete the pod");
-            WriteOutcome::Failed
-        }
+        Err(status) => refused(ctx, pod, &status, "failed to delete the pod").await,
     }
 }
 

@@ -84,7 +84,8 @@ fn namespaces(pod: &Pod) -> pb::NamespaceOption {
     let node_or = |wanted: Option<bool>, other: pb::NamespaceMode| {
         i32::from(if wanted == Some(true) { pb::NamespaceMode::Node } else { other })
     };
-    let pid = if spec.share_process_namespace == Some(true) { pb::NamespaceMode::Pod } else { pb::NamespaceMode::Container };
+    let pid =
+        if spec.share_process_namespace == Some(true) { pb::NamespaceMode::Pod } else { pb::NamespaceMode::Container };
     pb::NamespaceOption {
         network: node_or(spec.host_network, pb::NamespaceMode::Pod),
         pid: node_or(spec.host_pid, pid),
@@ -152,7 +153,8 @@ fn host_dns() -> pb::DnsConfig {
 fn labels(data: &ExecutorData, pod: &PodContext, container: Option<&str>) -> HashMap<String, String> {
     let own = pod.pod.metadata.labels.clone().unwrap_or_default();
     // A sandbox carries the pod's own labels, a container does not, as with a kubelet.
-    let mut labels: HashMap<String, String> = if container.is_none() { own.into_iter().collect() } else { HashMap::new() };
+    let mut labels: HashMap<String, String> =
+        if container.is_none() { own.into_iter().collect() } else { HashMap::new() };
     labels.insert(POD_NAME_LABEL.into(), pod.key.name.clone());
     labels.insert(POD_NAMESPACE_LABEL.into(), pod.key.namespace.clone());
     labels.insert(POD_UID_LABEL.into(), pod.uid.to_string());
@@ -254,7 +256,8 @@ fn resources(inputs: &Inputs<'_>) -> pb::LinuxContainerResources {
 // k8s 1.33 pkg/kubelet/qos/policy.go.
 fn oom_score_adj(inputs: &Inputs<'_>) -> i64 {
     let class = inputs.pod.pod.status.as_ref().and_then(|status| status.qos_class.as_deref()).unwrap_or_default();
-    let request = amount(inputs.container, "requests", "memory").or_else(|| amount(inputs.container, "limits", "memory"));
+    let request =
+        amount(inputs.container, "requests", "memory").or_else(|| amount(inputs.container, "limits", "memory"));
     match (class, request) {
         ("Guaranteed", _) => -997,
         ("BestEffort", _) | (_, None) => 1_000,
@@ -267,7 +270,7 @@ fn oom_score_adj(inputs: &Inputs<'_>) -> i64 {
 
 fn security(inputs: &Inputs<'_>) -> Result<pb::LinuxContainerSecurityContext, String> {
     let spec = inputs.pod.pod.spec.clone().unwrap_or_default();
-    let of_pod = spec.security_context.clone().unwrap_or_default();
+    let of_pod = spec.security_context.unwrap_or_default();
     let own: SecurityContext = inputs.container.security_context.clone().unwrap_or_default();
     let user = own.run_as_user.or(of_pod.run_as_user);
     let group = own.run_as_group.or(of_pod.run_as_group);

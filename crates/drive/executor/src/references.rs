@@ -20,7 +20,11 @@ impl ReferenceError {
 }
 
 /// Reads a ConfigMap; absent is an answer.
-pub(crate) async fn config_map(client: &Client, namespace: &str, name: &str) -> Result<Option<ConfigMap>, ReferenceError> {
+pub(crate) async fn config_map(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<Option<ConfigMap>, ReferenceError> {
     let found = client.find(&CONFIG_MAPS, namespace, name).await.map_err(|status| ReferenceError::of(&status))?;
     found.map(|object| object.decode()).transpose().map_err(|error| ReferenceError(error.to_string()))
 }
@@ -61,9 +65,8 @@ pub(crate) async fn token(
         },
     });
     let answer = client.post(&SERVICE_ACCOUNTS, namespace, account, "token", body.to_string()).await;
-    let failed = |why: &str| {
-        ReferenceError(format!("failed to fetch token for service account {namespace}/{account}: {why}"))
-    };
+    let failed =
+        |why: &str| ReferenceError(format!("failed to fetch token for service account {namespace}/{account}: {why}"));
     match answer {
         Ok(Response::Object(object) | Response::Created(object)) => {
             let token = object.to_value()["status"]["token"].as_str().unwrap_or_default().to_owned();

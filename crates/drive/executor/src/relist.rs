@@ -104,7 +104,8 @@ async fn look(ctx: &Context, seen: &mut BTreeSet<String>) -> Result<(), km_cri::
     for sandbox in ctx.runtime.cri.list_pod_sandboxes(Some(filter)).await? {
         present.insert(sandbox.id.clone());
         let lost = sandbox.state == i32::from(pb::PodSandboxState::SandboxNotready);
-        if lost && seen.insert(sandbox.id.clone())
+        if lost
+            && seen.insert(sandbox.id.clone())
             && let Some(uid) = uid_of(&sandbox.labels)
         {
             ctx.tell(uid, Event::SandboxLost { id: sandbox.id }).await;
@@ -200,6 +201,12 @@ impl Context {
 }
 
 /// Returns the log file of a run, as the runtime was told.
-pub(crate) fn log_path(dirs: &Dirs, key: &km_base::ObjectKey, uid: &Uid, container: &str, attempt: u32) -> std::path::PathBuf {
+pub(crate) fn log_path(
+    dirs: &Dirs,
+    key: &km_base::ObjectKey,
+    uid: &Uid,
+    container: &str,
+    attempt: u32,
+) -> std::path::PathBuf {
     dirs.logs(key, uid).join(Dirs::log_file(container, attempt))
 }

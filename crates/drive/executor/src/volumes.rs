@@ -93,7 +93,10 @@ async fn files(ctx: &Context, pod: &PodContext, volume: &Volume, dir: &Path) -> 
             project(&mut files, ctx, pod, projection, mode, dir).await?;
         }
     } else {
-        return Err("no volume plugin matched: km mounts emptyDir, hostPath, configMap, secret, projected and downwardAPI".into());
+        return Err(
+            "no volume plugin matched: km mounts emptyDir, hostPath, configMap, secret, projected and downwardAPI"
+                .into(),
+        );
     }
     Ok(files)
 }
@@ -136,7 +139,9 @@ fn reads_as_root(pod: &Pod) -> bool {
     let spec = pod.spec.as_ref();
     let of_pod = spec.and_then(|s| s.security_context.as_ref()).and_then(|c| c.run_as_user);
     let of_containers = spec.into_iter().flat_map(|s| &s.containers).filter_map(|c| c.security_context.as_ref());
-    of_pod.unwrap_or(0) == 0 && of_containers.filter_map(|c| c.run_as_user).all(|user| user == 0) && fs_group(pod).is_none()
+    of_pod.unwrap_or(0) == 0
+        && of_containers.filter_map(|c| c.run_as_user).all(|user| user == 0)
+        && fs_group(pod).is_none()
 }
 
 /// Tells whether less than 80 % of a token's life are over. (k8s 1.33 pkg/kubelet/token/token_manager.go.)

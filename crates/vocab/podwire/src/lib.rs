@@ -21,8 +21,6 @@ pub const AGENT_ID_ANNOTATION: &str = "k8s.mesosphere.io/slaveId";
 pub const EXECUTOR_ID_ANNOTATION: &str = "k8s.mesosphere.io/executorId";
 /// Annotation of a bound pod: the node it was bound to.
 pub const BINDING_HOST_ANNOTATION: &str = "k8s.mesosphere.io/bindingHost";
-/// Annotation of a pod: the containers that asked for no resources and were given km's defaults, comma-separated.
-pub const DEFAULTED_ANNOTATION: &str = "k8s.mesosphere.io/defaultedResources";
 
 /// Configuration of an executor (`ExecutorInfo.data`): the same for all pods of its agent.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

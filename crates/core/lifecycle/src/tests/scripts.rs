@@ -567,3 +567,19 @@ fn running_containers_are_adopted_untouched() {
         status Running ready=True a=ready/1
     "#]]);
 }
+
+#[test]
+fn oom_under_the_default_limit_says_where_the_limit_came_from() {
+    for (limit, hinted) in [("64Mi", true), ("65Mi", false)] {
+        let mut bench = Bench::started(json!({"restartPolicy": "Never", "containers": [
+            {"name": "a", "image": "i", "resources": {"limits": {"memory": limit}}}]}));
+        bench.exit("a", 137, "OOMKilled");
+        let status = bench.actions.iter().rev().find_map(|action| match action {
+            Action::WriteStatus(status) => Some(status.clone()),
+            _ => None,
+        });
+        let ended = status.unwrap()["containerStatuses"][0]["state"]["terminated"].clone();
+        let message = ended["message"].as_str().unwrap_or_default();
+        assert_eq!(message.contains("km's default"), hinted, "{limit}: {ended}");
+    }
+}

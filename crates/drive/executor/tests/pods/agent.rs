@@ -15,7 +15,7 @@ use tokio::sync::{Mutex as AsyncMutex, watch};
 
 /// A fake agent; clones are the same.
 #[derive(Clone)]
-pub struct Agent {
+pub(crate) struct Agent {
     executor: ExecutorInfo,
     events: Arc<AsyncMutex<Option<BodySender>>>,
     journal: Arc<Mutex<Vec<(String, TaskState, String)>>>,
@@ -24,7 +24,7 @@ pub struct Agent {
 }
 
 impl Agent {
-    pub fn new(data: &ExecutorData) -> Self {
+    pub(crate) fn new(data: &ExecutorData) -> Self {
         let executor = ExecutorInfo {
             executor_id: ExecutorId { value: "e1".into() },
             data: Some(Bytes::from(data.encode())),
@@ -39,7 +39,7 @@ impl Agent {
         }
     }
 
-    pub async fn call(&self, request: Request<Body>) -> Response<Body> {
+    pub(crate) async fn call(&self, request: Request<Body>) -> Response<Body> {
         let bytes = body::read_limited(request.into_body(), 1 << 24).await.expect("executor's call");
         let call = Call::decode(bytes).expect("executor's call is protobuf");
         match call.r#type() {
@@ -81,7 +81,7 @@ impl Agent {
         }
     }
 
-    pub async fn launch(&self, task_id: &str, launch: &LaunchData) {
+    pub(crate) async fn launch(&self, task_id: &str, launch: &LaunchData) {
         let task = TaskInfo {
             name: launch.key.name.clone(),
             task_id: TaskId { value: task_id.into() },
@@ -92,26 +92,26 @@ impl Agent {
         self.send(event::Type::Launch, |event| event.launch = Some(event::Launch { task })).await;
     }
 
-    pub async fn shut_down(&self) {
+    pub(crate) async fn shut_down(&self) {
         self.send(event::Type::Shutdown, |_| {}).await;
     }
 
     /// Ends the event stream, as a restarting agent does.
-    pub async fn disconnect(&self) {
+    pub(crate) async fn disconnect(&self) {
         self.events.lock().await.take();
     }
 
-    pub fn subscriptions(&self) -> Vec<call::Subscribe> {
+    pub(crate) fn subscriptions(&self) -> Vec<call::Subscribe> {
         self.subscriptions.lock().unwrap().clone()
     }
 
-    pub fn states(&self, task_id: &str) -> Vec<TaskState> {
+    pub(crate) fn states(&self, task_id: &str) -> Vec<TaskState> {
         let journal = self.journal.lock().unwrap();
         journal.iter().filter(|(id, ..)| id == task_id).map(|(_, state, _)| *state).collect()
     }
 
     /// Waits until the journal says so.
-    pub async fn wait(&self, mut holds: impl FnMut(&Self) -> bool) {
+    pub(crate) async fn wait(&self, mut holds: impl FnMut(&Self) -> bool) {
         let mut changed = self.changed.subscribe();
         while !holds(self) {
             changed.changed().await.expect("the sender lives in self");
@@ -122,9 +122,9 @@ impl Agent {
         self.changed.send_modify(|version| *version += 1);
     }
 
-    pub const FRAMEWORK: &str = "f1";
+    pub(crate) const FRAMEWORK: &str = "f1";
 
-    pub fn framework_id() -> FrameworkId {
+    pub(crate) fn framework_id() -> FrameworkId {
         FrameworkId { value: Self::FRAMEWORK.into() }
     }
 }

@@ -15,7 +15,7 @@ type Key = (String, String, String);
 
 /// Objects in memory; clones are the same.
 #[derive(Clone)]
-pub struct Api {
+pub(crate) struct Api {
     state: Arc<Mutex<State>>,
     events: broadcast::Sender<(String, EventType, Object)>,
     changed: watch::Sender<u64>,
@@ -28,12 +28,12 @@ struct State {
 }
 
 impl Api {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { state: Arc::default(), events: broadcast::channel(1_024).0, changed: watch::Sender::new(0) }
     }
 
     /// Stores an object as it is and tells the watchers.
-    pub fn put(&self, plural: &str, mut value: Value) {
+    pub(crate) fn put(&self, plural: &str, mut value: Value) {
         let mut state = self.state.lock().unwrap();
         state.revision += 1;
         value["metadata"]["resourceVersion"] = json!(state.revision.to_string());
@@ -45,13 +45,13 @@ impl Api {
         self.tell(plural, kind, &value);
     }
 
-    pub fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
+    pub(crate) fn get(&self, plural: &str, namespace: &str, name: &str) -> Option<Value> {
         let key = (plural.to_owned(), namespace.to_owned(), name.to_owned());
         self.state.lock().unwrap().objects.get(&key).cloned()
     }
 
     /// Returns the reasons of the events about an object.
-    pub fn reasons(&self, name: &str) -> Vec<String> {
+    pub(crate) fn reasons(&self, name: &str) -> Vec<String> {
         let state = self.state.lock().unwrap();
         let events = state.objects.iter().filter(|((plural, ..), _)| plural == "events");
         let about = events.filter(|(_, event)| event["involvedObject"]["name"] == name);
@@ -59,7 +59,7 @@ impl Api {
     }
 
     /// Waits until the objects are so.
-    pub async fn wait<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> T {
+    pub(crate) async fn wait<T>(&self, mut look: impl FnMut(&Self) -> Option<T>) -> T {
         let mut changed = self.changed.subscribe();
         loop {
             if let Some(found) = look(self) {

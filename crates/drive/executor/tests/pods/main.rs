@@ -17,7 +17,8 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
 use http::{Request, Response, StatusCode};
-use km_base::{ObjectKey, Uid};
+use hyper_util::rt::TokioIo;
+use km_base::{ObjectKey, Timestamp, Uid};
 use km_cri::image::layout::{Content, Entry, ImageConfig, ImageSpec, pack};
 use km_executor::runtime::{SUPERVISOR_COMMAND, supervise};
 use km_executor::{
@@ -25,9 +26,13 @@ use km_executor::{
 };
 use km_mesos::TaskState;
 use km_net::body::{self, Body};
-use km_net::{ServeConfig, Shutdown, TaskSet, serve_plain};
+use km_net::client::ClientIdentity;
+use km_net::pki::{Ca, Validity};
+use km_net::tls::Alpn;
+use km_net::{HttpClient, ServeConfig, Shutdown, TaskSet, serve_plain};
 use km_podwire::{ExecutorData, HostPort, LaunchData, TASK_ID_ANNOTATION, VERSION};
 use serde_json::{Value, json};
+use tokio::io::AsyncReadExt as _;
 use tokio::net::TcpListener;
 
 use crate::agent::Agent;
@@ -37,6 +42,7 @@ type Outcome<T = ()> = Result<T, Box<dyn Error>>;
 
 const IMAGE: &str = "localhost/demo:latest";
 const NODE: &str = "node-1";
+const KUBELET_PORT: u16 = 10_250;
 /// Everything here takes seconds; what takes longer hangs.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -97,6 +103,9 @@ async fn inside() -> Outcome {
 struct World {
     agent: Agent,
     api: Api,
+    /// A caller of the kubelet endpoints who is the API server, and one who is nobody.
+    api_server: HttpClient,
+    stranger: HttpClient,
     hooks: Hooks,
     tasks: TaskSet,
     run: tokio::sync::Mutex<Option<tokio::task::JoinHandle<Result<(), km_executor::ExecutorError>>>>,
@@ -114,14 +123,19 @@ impl World {
         let artifacts = TcpListener::bind("127.0.0.1:0").await?;
         let agents = TcpListener::bind("127.0.0.1:0").await?;
         let agent_endpoint = agents.local_addr()?.to_string();
+        let validity = Validity::starting(now(), Duration::from_secs(3_600));
+        let ca = Ca::generate("test", validity)?;
+        let serving = ca.issue_server(NODE, &["127.0.0.1".to_owned()], validity)?;
+        let caller = ca.issue_client("kube-apiserver-kubelet-client", None, validity)?;
         let data = ExecutorData {
             version: VERSION,
             node_name: NODE.into(),
             api_server: "https://127.0.0.1:6443".into(),
-            api_server_ca: String::new(),
+            api_server_ca: ca.certificate_pem().to_owned(),
             artifact_server: format!("http://{}", artifacts.local_addr()?),
             node_ip: "127.0.0.1".into(),
-            kubelet_port: 0,
+            // Alone in the namespace.
+            kubelet_port: KUBELET_PORT,
             pod_cidr: "10.204.1.0/24".into(),
             cluster_cidr: "10.204.0.0/16".into(),
             service_cidr: "10.96.0.0/16".into(),
@@ -166,11 +180,22 @@ impl World {
             work_dir: work_dir.clone(),
         };
         let deps =
-            ExecutorDeps { api: ApiSource::Given(Arc::new(api.clone())), runtime: RuntimeSource::Configured(private) };
+            ExecutorDeps {
+            api: ApiSource::Given(Arc::new(api.clone()), Some(serving)),
+            runtime: RuntimeSource::Configured(private),
+        };
         let (executor, hooks) = Executor::new(config, deps);
         let run = tokio::spawn(executor.run(Shutdown::new()));
         agent.wait(|agent| !agent.subscriptions().is_empty()).await;
-        Ok(Self { agent, api, hooks, tasks, run: tokio::sync::Mutex::new(Some(run)), socket_dir, work_dir })
+        let identity = ClientIdentity {
+            ca_pem: Some(ca.certificate_pem().to_owned()),
+            credential: Some(caller),
+            bearer: None,
+        };
+        let api_server = HttpClient::new(&identity, Alpn::Http1, 5_000)?;
+        let stranger = ClientIdentity { credential: None, ..identity };
+        let stranger = HttpClient::new(&stranger, Alpn::Http1, 5_000)?;
+        Ok(Self { agent, api, api_server, stranger, hooks, tasks, run: tokio::sync::Mutex::new(Some(run)), socket_dir, work_dir })
     }
 
     /// Launches a pod and binds it once it is starting, as the framework does.
@@ -311,11 +336,42 @@ impl World {
         let published = self.hooks.host_ports.borrow().clone();
         ensure(published.len() == 1 && published[0].pod_ip == ip && published[0].host_port == 31_000, "host port")?;
         ensure(self.agent.states(&task).contains(&TaskState::Running), "Mesos knows that it runs")?;
+        self.reads_logs_and_executes().await?;
         self.delete("web");
         self.api.wait(|api| api.get("pods", "default", "web").is_none().then_some(())).await;
         self.agent.wait(|agent| agent.states(&task).last() == Some(&TaskState::Killed)).await;
         ensure(self.hooks.host_ports.borrow().is_empty(), "the host port is given back")?;
         ensure(!self.work_dir.join("volumes/uid-web/volume").exists(), "volumes are removed")
+    }
+
+    async fn reads_logs_and_executes(&self) -> Outcome {
+        let url = |rest: &str| format!("https://127.0.0.1:{KUBELET_PORT}{rest}");
+        let get = |rest: &str| Request::get(url(rest)).body(body::empty());
+        let log = "/containerLogs/default/web/web?tailLines=1";
+        let refused = self.stranger.fetch(get(log)?, 5_000, 1 << 20).await?;
+        ensure(refused.status() == StatusCode::UNAUTHORIZED, "a stranger is refused")?;
+        let answer = self.api_server.fetch(get(log)?, 5_000, 1 << 20).await?;
+        let text = String::from_utf8_lossy(answer.body()).into_owned();
+        ensure(answer.status() == StatusCode::OK && text.lines().count() == 1, format!("log {text:?}"))?;
+        let missing = self.api_server.fetch(get("/containerLogs/default/none/web")?, 5_000, 1 << 20).await?;
+        ensure(missing.status() == StatusCode::NOT_FOUND, "no such pod")?;
+
+        // v5 alone, without input: what kubectl asks first.
+        let exec = Request::get(url("/exec/default/web/web?command=/demo&command=exit&command=7&output=1&error=1"))
+            .header("Connection", "Upgrade")
+            .header("Upgrade", "websocket")
+            .header("Sec-WebSocket-Version", "13")
+            .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("Sec-WebSocket-Protocol", "v5.channel.k8s.io")
+            .body(body::empty())?;
+        let mut answer = self.api_server.send(exec).await?;
+        ensure(answer.status() == StatusCode::SWITCHING_PROTOCOLS, format!("exec answered {}", answer.status()))?;
+        ensure(answer.headers()["sec-websocket-protocol"] == "v5.channel.k8s.io", "the protocol asked for")?;
+        let mut stream = TokioIo::new(hyper::upgrade::on(&mut answer).await?);
+        let mut bytes = Vec::new();
+        stream.read_to_end(&mut bytes).await?;
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        ensure(text.contains("NonZeroExitCode") && text.contains("\"7\""), format!("exec ended with {text:?}"))
     }
 
     async fn waits_for_its_reference(&self) -> Outcome {
@@ -372,6 +428,11 @@ impl World {
         self.tasks.shutdown().begin();
         Ok(())
     }
+}
+
+fn now() -> Timestamp {
+    let age = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+    Timestamp::from_micros(i64::try_from(age.as_micros()).unwrap_or(0))
 }
 
 fn artifact(path: &str, archive: bytes::Bytes) -> Response<Body> {
