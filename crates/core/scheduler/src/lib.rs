@@ -16,7 +16,8 @@
 //! **Invariant:** up to 100 nodes, every node that fits is compared; beyond, the first 100 in turn.
 //! **Invariant:** a pod that is placed is not placed again before `Retry`.
 //!
-//! Deliberately absent: preemption, topology spread constraints, preferred relations between pods, volumes;
+//! Deliberately absent: eviction of a bound pod that finds its node full because two runs of the framework raced
+//! (it waits for room and says so); preemption, topology spread constraints, preferred relations between pods, volumes;
 //! Mesos sessions, task IDs and Bindings (`core/framework`).
 
 mod ask;
