@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result};
 use bytes::Bytes;
-use km_mesos::{AgentId, FrameworkId, TaskState};
+use km_mesos::{AgentId, CommandInfo, FrameworkId, TaskState, command_info};
 use km_mesos_client::{MasterAddress, SchedulerClient};
 
 use crate::observe::Watcher;
@@ -43,6 +43,26 @@ impl Life {
         self.find_agent().await?;
         let offer = self.watcher.offers.pop_front().context("an offer was awaited")?;
         let task = self.run().task_on(executor, name, 50);
+        scenario::launch(&self.watcher, &offer, vec![task], 0.0).await
+    }
+
+    /// Launches a task whose executor is fetched from `uri` and run by a shell.
+    pub async fn launch_fetched(&mut self, executor: &str, name: &str, uri: &str) -> Result<()> {
+        self.find_agent().await?;
+        let offer = self.watcher.offers.pop_front().context("an offer was awaited")?;
+        let mut task = self.run().task_on(executor, name, 50);
+        let uri = command_info::Uri {
+            value: uri.to_owned(),
+            executable: Some(true),
+            output_file: Some("bin/fetched".to_owned()),
+            ..command_info::Uri::default()
+        };
+        task.executor.get_or_insert_default().command = Some(CommandInfo {
+            shell: Some(true),
+            value: Some("exec bin/fetched".to_owned()),
+            uris: vec![uri],
+            ..CommandInfo::default()
+        });
         scenario::launch(&self.watcher, &offer, vec![task], 0.0).await
     }
 

@@ -4,5 +4,6 @@
 //! `test/apache-mesos/contract.sh` sets it. The agents there must be able to run the contract executor's path.
 
 mod embedded;
+mod fetching;
 mod recovery;
 mod same_as_apache;
