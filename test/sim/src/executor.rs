@@ -1,0 +1,589 @@
+//! An executor's process: lifecycles as drive/executor owns them, its ledger, its session with the agent, its watch,
+//! and the runtime below it. Every batch of a lifecycle's actions is performed in a chance order.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use km_api::resource::{NODES, PODS};
+use km_api::{ContentType, Request, Response, Status, Verb};
+use km_base::{ObjectKey, Timestamp, Uid};
+use km_core_mesos::agent::{Launch, StreamId};
+use km_kinds::api::core::v1::Pod;
+use km_lifecycle::{Action, Config, Event, Lifecycle, TaskUpdate, WriteOutcome};
+use km_mesos::executor::{Call, Event as MesosEvent, call, event};
+use km_mesos::{ExecutorId, FrameworkId, TaskId, TaskInfo, TaskState, TaskStatus, task_status};
+use km_podwire::{ExecutorData, LaunchData, StatusData};
+use serde_json::json;
+
+use crate::api::{Caller, Client, Want};
+use crate::informer::{Informer, Told};
+use crate::runtime::{Chance, Effect, Runtime};
+use crate::world::{Input, Line, World};
+
+/// Wait between attempts to subscribe; drive/executor's.
+const SUBSCRIBE_EVERY: Duration = Duration::from_millis(300);
+
+pub(crate) struct Executor {
+    pub(crate) id: u64,
+    pub(crate) container_id: String,
+    framework_id: FrameworkId,
+    executor_id: ExecutorId,
+    data: ExecutorData,
+    /// Its agent let it go past the gate.
+    pub(crate) released: bool,
+    pub(crate) runs: bool,
+    /// When what it left behind is swept away.
+    pub(crate) sweep_at: Option<Timestamp>,
+    stream: Option<StreamId>,
+    ledger: Ledger,
+    pub(crate) pods: BTreeMap<Uid, Entry>,
+    /// Launches of a pod whose earlier task is still ending.
+    next: BTreeMap<Uid, VecDeque<(String, LaunchData)>>,
+    pub(crate) informer: Informer,
+    known: BTreeMap<ObjectKey, Arc<Pod>>,
+    pub(crate) runtime: Runtime,
+    /// Whether runtime and identity are there.
+    ready: bool,
+    begun: bool,
+    ending: Option<Timestamp>,
+}
+
+pub(crate) struct Entry {
+    pub(crate) machine: Lifecycle,
+    wake_at: Option<Timestamp>,
+    backlog: Vec<Action>,
+}
+
+/// What Mesos has not acknowledged; see drive/executor's ledger.
+#[derive(Default)]
+struct Ledger {
+    tasks: BTreeMap<String, TaskInfo>,
+    fresh: BTreeSet<String>,
+    updates: Vec<TaskStatus>,
+}
+
+/// An order on its way to the runtime: carried out also when its pod is forgotten meanwhile.
+pub(crate) struct Order {
+    uid: Uid,
+    task_id: String,
+    image: String,
+    action: Action,
+}
+
+pub(crate) enum ExecutorInput {
+    Subscribe,
+    Subscribed(StreamId),
+    Refused(String),
+    /// The connection to the agent is gone.
+    Disconnected,
+    Closed(StreamId),
+    Mesos(Box<MesosEvent>),
+    Ready,
+    Order(Box<Order>),
+    Told { uid: Uid, event: Box<Event> },
+    Ends { container: String, code: i32 },
+    Wake { uid: Uid, at: Timestamp },
+    ReportNode,
+    /// Looks whether a shutdown is over.
+    End,
+}
+
+impl Executor {
+    pub(crate) fn new(id: u64, launch: &Launch) -> Result<Self, String> {
+        let info = &launch.executor;
+        let data = ExecutorData::decode(info.data.as_deref().unwrap_or_default());
+        let data = data.map_err(|error| format!("an executor cannot read its data: {error}"))?;
+        Ok(Self {
+            id,
+            container_id: launch.container_id.clone(),
+            framework_id: launch.framework.id.clone().unwrap_or_default(),
+            executor_id: info.executor_id.clone(),
+            released: false,
+            runs: false,
+            sweep_at: None,
+            stream: None,
+            ledger: Ledger::default(),
+            pods: BTreeMap::new(),
+            next: BTreeMap::new(),
+            informer: Informer::new(&PODS, format!("spec.nodeName={}", data.node_name)),
+            known: BTreeMap::new(),
+            runtime: Runtime::default(),
+            ready: false,
+            begun: false,
+            ending: None,
+            data,
+        })
+    }
+}
+
+impl Ledger {
+    fn acknowledged(&mut self, task_id: &str, uuid: &Bytes) {
+        self.fresh.remove(task_id);
+        let tasks = &mut self.tasks;
+        self.updates.retain(|status| {
+            let is_it = status.task_id.value == task_id && status.uuid.as_ref() == Some(uuid);
+            if is_it && status.known_state().is_some_and(TaskState::is_terminal) {
+                tasks.remove(task_id);
+            }
+            !is_it
+        });
+    }
+}
+
+impl World {
+    /// Sends what the agent has to say, in order.
+    pub(crate) fn tell_executor(&mut self, host: usize, executor: u64, input: ExecutorInput) {
+        self.send(Line::ExecutorEvents(executor), Input::Executor { host, executor, input: Box::new(input) });
+    }
+
+    fn post_executor(&mut self, after: Duration, host: usize, executor: u64, input: ExecutorInput) {
+        self.post(after, Input::Executor { host, executor, input: Box::new(input) });
+    }
+
+    fn executor(&mut self, host: usize, id: u64) -> Option<&mut Executor> {
+        self.hosts[host].executors.get_mut(&id)
+    }
+
+    pub(crate) fn executor_input(&mut self, host: usize, id: u64, input: ExecutorInput) {
+        // Containers end whether or not their executor lives.
+        if let ExecutorInput::Ends { container, code } = input {
+            return self.container_ends(host, id, &container, code);
+        }
+        if !self.executor(host, id).is_some_and(|executor| executor.runs) {
+            return;
+        }
+        match input {
+            ExecutorInput::Subscribe => self.executor_subscribe(host, id),
+            ExecutorInput::Subscribed(stream) => {
+                if let Some(executor) = self.executor(host, id) {
+                    executor.stream = Some(stream);
+                }
+            }
+            ExecutorInput::Refused(text) => {
+                self.trace(|| format!("executor {id} is refused: {text}"));
+                self.executor_begins_end(host, id);
+            }
+            ExecutorInput::Disconnected => self.executor_reconnect(host, id),
+            ExecutorInput::Closed(stream) => {
+                if self.executor(host, id).is_some_and(|e| e.stream.as_ref() == Some(&stream)) {
+                    self.executor_reconnect(host, id);
+                }
+            }
+            ExecutorInput::Mesos(event) => self.executor_hears(host, id, *event),
+            ExecutorInput::Ready => self.executor_ready(host, id),
+            ExecutorInput::Order(order) => self.executor_order(host, id, &order),
+            ExecutorInput::Told { uid, event } => self.pod_step(host, id, &uid, *event),
+            ExecutorInput::Ends { .. } => {}
+            ExecutorInput::Wake { uid, at } => {
+                let due = self.executor(host, id).and_then(|e| e.pods.get_mut(&uid)).filter(|p| p.wake_at == Some(at));
+                if let Some(entry) = due {
+                    entry.wake_at = None;
+                    self.pod_step(host, id, &uid, Event::Tick);
+                }
+            }
+            ExecutorInput::ReportNode => self.executor_reports_node(host, id),
+            ExecutorInput::End => self.executor_may_end(host, id),
+        }
+    }
+
+    fn executor_reconnect(&mut self, host: usize, id: u64) {
+        let Some(executor) = self.executor(host, id) else { return };
+        if executor.ending.is_none() || executor.stream.is_some() {
+            executor.stream = None;
+            self.post_executor(SUBSCRIBE_EVERY, host, id, ExecutorInput::Subscribe);
+        }
+    }
+
+    fn executor_subscribe(&mut self, host: usize, id: u64) {
+        let Some(executor) = self.executor(host, id) else { return };
+        if executor.stream.is_some() {
+            return;
+        }
+        let tasks = executor.ledger.fresh.iter().filter_map(|id| executor.ledger.tasks.get(id)).cloned();
+        let subscribe = call::Subscribe {
+            unacknowledged_tasks: tasks.collect(),
+            unacknowledged_updates: executor
+                .ledger
+                .updates
+                .iter()
+                .map(|status| call::Update { status: status.clone() })
+                .collect(),
+        };
+        self.executor_calls(host, id, call::Type::Subscribe, |call| call.subscribe = Some(subscribe));
+    }
+
+    fn executor_calls(&mut self, host: usize, id: u64, kind: call::Type, fill: impl FnOnce(&mut Call)) {
+        let Some(executor) = self.executor(host, id) else { return };
+        let mut call = Call {
+            executor_id: executor.executor_id.clone(),
+            framework_id: executor.framework_id.clone(),
+            r#type: Some(kind as i32),
+            ..Call::default()
+        };
+        fill(&mut call);
+        let life = self.hosts[host].agent.life;
+        self.send(Line::ExecutorCalls(id), Input::AgentCall { host, life, executor: id, call: Box::new(call) });
+    }
+
+    fn executor_hears(&mut self, host: usize, id: u64, event: MesosEvent) {
+        let Some(executor) = self.executor(host, id) else { return };
+        match event.r#type() {
+            event::Type::Launch => {
+                let Some(launch) = event.launch else { return };
+                let task_id = launch.task.task_id.value.clone();
+                executor.ledger.fresh.insert(task_id.clone());
+                executor.ledger.tasks.insert(task_id.clone(), launch.task.clone());
+                match LaunchData::decode(launch.task.data.as_deref().unwrap_or_default()) {
+                    Ok(data) => self.executor_launch(host, id, task_id, data),
+                    Err(error) => self.fail(format!("an executor cannot read a task's data: {error}")),
+                }
+            }
+            event::Type::Kill => {
+                let Some(kill) = event.kill else { return };
+                let grace = kill.kill_policy.and_then(|policy| policy.grace_period);
+                let grace = grace.map(|g| Duration::from_nanos(u64::try_from(g.nanoseconds).unwrap_or(0)));
+                self.executor_kill(host, id, &kill.task_id.value, grace);
+            }
+            event::Type::Acknowledged => {
+                if let Some(acknowledged) = event.acknowledged {
+                    executor.ledger.acknowledged(&acknowledged.task_id.value, &acknowledged.uuid);
+                }
+            }
+            event::Type::Shutdown => self.executor_begins_end(host, id),
+            _ => {}
+        }
+    }
+
+    fn executor_launch(&mut self, host: usize, id: u64, task_id: String, launch: LaunchData) {
+        let Some(executor) = self.executor(host, id) else { return };
+        let begins = !std::mem::replace(&mut executor.begun, true);
+        let uid = launch.uid.clone();
+        if begins {
+            self.judge_token(launch.bootstrap_token.as_deref());
+            let wait = self.dice.millis(50, 500);
+            self.post_executor(wait, host, id, ExecutorInput::Ready);
+        }
+        let Some(executor) = self.executor(host, id) else { return };
+        if let Some(entry) = executor.pods.get(&uid) {
+            if entry.machine.task_id() != task_id {
+                executor.next.entry(uid).or_default().push_back((task_id, launch));
+            }
+            return;
+        }
+        self.pod_enter(host, id, task_id, &launch);
+        self.pod_step(host, id, &uid, Event::TaskLaunched);
+        let known = self.executor(host, id).and_then(|executor| executor.known.get(&launch.key).cloned());
+        if let Some(pod) = known {
+            self.pod_step(host, id, &uid, Event::PodChanged(pod));
+        }
+    }
+
+    fn pod_enter(&mut self, host: usize, id: u64, task_id: String, launch: &LaunchData) {
+        let name = self.hosts[host].name.clone();
+        let Some(executor) = self.executor(host, id) else { return };
+        let config = Config { node_name: name, host_ip: executor.data.node_ip.clone() };
+        let machine = Lifecycle::new(config, launch.key.clone(), launch.uid.clone(), task_id);
+        executor.pods.insert(launch.uid.clone(), Entry { machine, wake_at: None, backlog: Vec::new() });
+    }
+
+    fn executor_kill(&mut self, host: usize, id: u64, task_id: &str, grace: Option<Duration>) {
+        let Some(executor) = self.executor(host, id) else { return };
+        let found = executor.pods.iter().find(|(_, entry)| entry.machine.task_id() == task_id);
+        if let Some(uid) = found.map(|(uid, _)| uid.clone()) {
+            return self.pod_step(host, id, &uid, Event::TaskKilled { grace });
+        }
+        let mut queued = false;
+        for waiting in executor.next.values_mut() {
+            let before = waiting.len();
+            waiting.retain(|(waiting, _)| waiting != task_id);
+            queued |= waiting.len() < before;
+        }
+        if queued {
+            let update = TaskUpdate {
+                state: TaskState::Killed,
+                reason: None,
+                message: "killed before its first container".into(),
+                healthy: None,
+                phase: String::new(),
+            };
+            self.executor_updates(host, id, task_id, &update);
+        }
+    }
+
+    fn executor_ready(&mut self, host: usize, id: u64) {
+        let Some(executor) = self.executor(host, id) else { return };
+        executor.ready = true;
+        let backlogs: Vec<(Uid, Vec<Action>)> =
+            executor.pods.iter_mut().map(|(uid, entry)| (uid.clone(), std::mem::take(&mut entry.backlog))).collect();
+        self.informer_list(Client::Executor { host, id }, 0);
+        self.executor_reports_node(host, id);
+        for (uid, actions) in backlogs {
+            for action in actions {
+                self.pod_perform(host, id, &uid, action);
+            }
+        }
+    }
+
+    fn executor_reports_node(&mut self, host: usize, id: u64) {
+        let name = self.hosts[host].name.clone();
+        let time = self.now.rfc3339();
+        let body = json!({"status": {"conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady",
+            "message": "km executor is posting ready status", "lastHeartbeatTime": time, "lastTransitionTime": time}]}});
+        let request = Request::new(Verb::Patch, &NODES, "", &name)
+            .subresource("status")
+            .body(ContentType::StrategicMergePatch, body.to_string());
+        self.api_send(Caller { client: Client::Executor { host, id }, want: Want::NodeStatus }, request);
+    }
+
+    pub(crate) fn executor_pod_changed(&mut self, host: usize, id: u64, told: Told) {
+        let (key, event) = match told {
+            Told::Upsert(object) => match object.decode::<Pod>() {
+                Ok(pod) => (object.key(), Event::PodChanged(Arc::new(pod))),
+                Err(error) => return self.fail(format!("an executor cannot read a pod: {error}")),
+            },
+            Told::Delete(key) => (key, Event::PodGone),
+            Told::Synced => return,
+        };
+        let Some(executor) = self.executor(host, id) else { return };
+        match &event {
+            Event::PodChanged(pod) => drop(executor.known.insert(key.clone(), Arc::clone(pod))),
+            _ => drop(executor.known.remove(&key)),
+        }
+        let uids: Vec<Uid> =
+            executor.pods.iter().filter(|(_, e)| *e.machine.key() == key).map(|(uid, _)| uid.clone()).collect();
+        for uid in uids {
+            self.pod_step(host, id, &uid, event.clone());
+        }
+    }
+
+    fn pod_step(&mut self, host: usize, id: u64, uid: &Uid, event: Event) {
+        let now = self.now;
+        let Some(executor) = self.executor(host, id) else { return };
+        let ready = executor.ready;
+        let Some(entry) = executor.pods.get_mut(uid) else { return };
+        let mut actions = Vec::new();
+        entry.machine.step(now, event, &mut actions);
+        let actions = self.dice.shuffle(actions, |action| match action {
+            Action::TaskUpdate(_) | Action::Forget => Some(0),
+            _ => None,
+        });
+        for action in actions {
+            let at_once = matches!(action, Action::TaskUpdate(_) | Action::WakeAt(_) | Action::Forget | Action::Record(_));
+            if ready || at_once {
+                self.pod_perform(host, id, uid, action);
+            } else if let Some(entry) = self.executor(host, id).and_then(|executor| executor.pods.get_mut(uid)) {
+                entry.backlog.push(action);
+            }
+        }
+    }
+
+    fn pod_perform(&mut self, host: usize, id: u64, uid: &Uid, action: Action) {
+        let client = Client::Executor { host, id };
+        let Some(executor) = self.executor(host, id) else { return };
+        let Some(entry) = executor.pods.get_mut(uid) else { return };
+        let (key, task_id) = (entry.machine.key().clone(), entry.machine.task_id().to_owned());
+        match action {
+            Action::WriteStatus(status) => {
+                let body = json!({"metadata": {"uid": uid}, "status": status});
+                let request = Request::new(Verb::Patch, &PODS, &key.namespace, &key.name)
+                    .subresource("status")
+                    .body(ContentType::StrategicMergePatch, body.to_string());
+                self.api_send(Caller { client, want: Want::Status(uid.clone()) }, request);
+            }
+            Action::DeletePod => {
+                let mut request = Request::new(Verb::Delete, &PODS, &key.namespace, &key.name);
+                request.options.grace_period_seconds = Some(0);
+                request.options.precondition_uid = Some(uid.0.clone());
+                self.api_send(Caller { client, want: Want::Delete(uid.clone()) }, request);
+            }
+            Action::LookUpPod => {
+                let request = Request::new(Verb::Get, &PODS, &key.namespace, &key.name);
+                self.api_send(Caller { client, want: Want::LookUp(uid.clone()) }, request);
+            }
+            Action::TaskUpdate(update) => self.executor_updates(host, id, &task_id, &update),
+            Action::WakeAt(at) => {
+                entry.wake_at = Some(at);
+                let uid = uid.clone();
+                let input = Box::new(ExecutorInput::Wake { uid, at });
+                self.post_at(at, Input::Executor { host, executor: id, input });
+            }
+            Action::Forget => {
+                executor.pods.remove(uid);
+                let next = executor.next.get_mut(uid).and_then(VecDeque::pop_front);
+                if let Some((task_id, launch)) = next {
+                    self.executor_launch(host, id, task_id, launch);
+                }
+            }
+            Action::Record(_) | Action::StartProbe { .. } | Action::StopProbe { .. } => {}
+            action => {
+                let image = match &action {
+                    Action::EnsureImage { container, .. } => image_of(&entry.machine, container),
+                    _ => String::new(),
+                };
+                let delay = self.runtime_delay(&action);
+                let order = Order { uid: uid.clone(), task_id, image, action };
+                self.post_executor(delay, host, id, ExecutorInput::Order(Box::new(order)));
+            }
+        }
+    }
+
+    fn runtime_delay(&mut self, action: &Action) -> Duration {
+        match action {
+            Action::EnsureImage { .. } => self.dice.millis(1, 300),
+            Action::RunSandbox { .. } => self.dice.millis(20, 200),
+            _ => self.dice.millis(1, 60),
+        }
+    }
+
+    fn executor_order(&mut self, host: usize, id: u64, order: &Order) {
+        let (now, number, lossy) = (self.now, self.number(), self.is_lossy());
+        let Order { uid, task_id, image, action } = order;
+        let Some(executor) = self.hosts[host].executors.get_mut(&id) else { return };
+        let chance = Chance { number, lossy, dice: &mut self.dice };
+        let (event, effects) = executor.runtime.order(now, uid, action, image, chance);
+        self.trace(|| format!("runtime {host}/{id} {uid} {}", show_order(action)));
+        for effect in effects {
+            match effect {
+                Effect::Started { container } => self.judge_started(host, id, &container, task_id),
+                Effect::Ends { container, after, code } => {
+                    self.post_executor(after, host, id, ExecutorInput::Ends { container, code });
+                }
+            }
+        }
+        if let Some(event) = event {
+            let delay = self.dice.millis(1, 40);
+            self.post_executor(delay, host, id, ExecutorInput::Told { uid: uid.clone(), event: Box::new(event) });
+        }
+    }
+
+    fn container_ends(&mut self, host: usize, id: u64, container: &str, code: i32) {
+        let now = self.now;
+        let Some(executor) = self.executor(host, id) else { return };
+        let Some((uid, event)) = executor.runtime.end(now, container, code) else { return };
+        self.trace(|| format!("runtime {host}/{id} {uid} {container} ended with {code}"));
+        // The runtime is looked at every 400 ms.
+        let delay = self.dice.millis(1, 400);
+        self.post_executor(delay, host, id, ExecutorInput::Told { uid, event: Box::new(event) });
+    }
+
+    pub(crate) fn executor_answered(&mut self, host: usize, id: u64, want: Want, result: Result<Response, Status>) {
+        let outcome = |result: Result<Response, Status>| match result {
+            Ok(_) => WriteOutcome::Done,
+            Err(status) if status.code == 404 || status.code == 409 => WriteOutcome::Gone,
+            Err(_) => WriteOutcome::Failed,
+        };
+        match want {
+            Want::Status(uid) => self.pod_step(host, id, &uid, Event::StatusWritten(outcome(result))),
+            Want::Delete(uid) => self.pod_step(host, id, &uid, Event::PodDeleted(outcome(result))),
+            Want::LookUp(uid) => {
+                let event = match result {
+                    Ok(Response::Object(object)) => match object.decode::<Pod>() {
+                        Ok(pod) => Event::PodChanged(Arc::new(pod)),
+                        Err(_) => Event::LookUpFailed,
+                    },
+                    Err(status) if status.code == 404 => Event::PodGone,
+                    _ => Event::LookUpFailed,
+                };
+                self.pod_step(host, id, &uid, event);
+            }
+            Want::NodeStatus if result.is_err() => {
+                self.post_executor(Duration::from_secs(1), host, id, ExecutorInput::ReportNode);
+            }
+            _ => {}
+        }
+    }
+
+    fn executor_updates(&mut self, host: usize, id: u64, task_id: &str, update: &TaskUpdate) {
+        let data = StatusData { version: km_podwire::VERSION, phase: update.phase.clone(), ..StatusData::default() };
+        let status = TaskStatus {
+            task_id: TaskId::new(task_id),
+            state: update.state as i32,
+            message: (!update.message.is_empty()).then(|| update.message.clone()),
+            source: Some(task_status::Source::Executor as i32),
+            reason: update.reason.map(|reason| reason as i32),
+            data: Some(Bytes::from(data.encode())),
+            uuid: Some(Bytes::copy_from_slice(&self.dice.bytes()[..16])),
+            healthy: update.healthy,
+            ..TaskStatus::default()
+        };
+        self.trace(|| format!("executor {host}/{id} tells {task_id} {} {}", update.state, update.message));
+        let Some(executor) = self.executor(host, id) else { return };
+        executor.ledger.updates.push(status.clone());
+        if executor.stream.is_some() {
+            self.executor_calls(host, id, call::Type::Update, |call| call.update = Some(call::Update { status }));
+        }
+    }
+
+    fn executor_begins_end(&mut self, host: usize, id: u64) {
+        let now = self.now;
+        let Some(executor) = self.executor(host, id) else { return };
+        if executor.ending.is_some() {
+            return;
+        }
+        executor.ending = Some(now + Duration::from_secs(28));
+        let uids: Vec<Uid> = executor.pods.keys().cloned().collect();
+        self.trace(|| format!("executor {host}/{id} ends all pods"));
+        for uid in uids {
+            self.pod_step(host, id, &uid, Event::TaskKilled { grace: Some(Duration::from_secs(14)) });
+        }
+        self.post_executor(Duration::from_millis(50), host, id, ExecutorInput::End);
+    }
+
+    fn executor_may_end(&mut self, host: usize, id: u64) {
+        let now = self.now;
+        let Some(executor) = self.executor(host, id) else { return };
+        let quiet = executor.pods.values().all(|entry| entry.machine.is_kept_for_logs());
+        if quiet || executor.ending.is_some_and(|deadline| deadline <= now) {
+            self.executor_exits(host, id);
+        } else {
+            self.post_executor(Duration::from_millis(200), host, id, ExecutorInput::End);
+        }
+    }
+
+    /// The process ends by itself or is killed; its agent, if it lives, sees it.
+    pub(crate) fn executor_exits(&mut self, host: usize, id: u64) {
+        let Some(executor) = self.executor(host, id) else { return };
+        let container_id = executor.container_id.clone();
+        self.executor_dies(host, id);
+        let (delay, life) = (self.delay(), self.hosts[host].agent.life);
+        let event = Box::new(km_core_mesos::agent::Event::Exited { container_id, status: 9 });
+        self.post(delay, Input::AgentEvent { host, life, event });
+    }
+
+    /// The process is gone; its supervisor takes the runtime down within a second.
+    pub(crate) fn executor_dies(&mut self, host: usize, id: u64) {
+        let (sweep, now) = (self.dice.millis(1, 1_000), self.now);
+        let Some(executor) = self.executor(host, id) else { return };
+        if executor.sweep_at.is_some() {
+            return;
+        }
+        executor.runs = false;
+        executor.sweep_at = Some(now + sweep);
+        self.trace(|| format!("executor {host}/{id} is dead"));
+        self.post(sweep, Input::Sweep { host, executor: id });
+    }
+
+    pub(crate) fn executor_sweep(&mut self, host: usize, id: u64) {
+        self.lines_end(Line::ExecutorCalls(id));
+        self.lines_end(Line::ExecutorEvents(id));
+        self.hosts[host].executors.remove(&id);
+    }
+}
+
+fn image_of(machine: &Lifecycle, container: &str) -> String {
+    let Some(spec) = machine.pod().and_then(|pod| pod.spec.as_ref()) else { return String::new() };
+    let all = spec.containers.iter().chain(spec.init_containers.iter().flatten());
+    all.into_iter().find(|c| c.name == container).and_then(|c| c.image.clone()).unwrap_or_default()
+}
+
+fn show_order(action: &Action) -> String {
+    match action {
+        Action::CreateContainer { container, attempt, .. } => format!("create {container} {attempt}"),
+        Action::StartContainer { id, .. } => format!("start {id}"),
+        Action::StopContainer { id, grace, .. } => format!("stop {id} within {grace:?}"),
+        Action::RunHook { container, .. } => format!("hook of {container}"),
+        other => format!("{other:?}"),
+    }
+}

@@ -1,0 +1,72 @@
+//! Seeds: those that once found a bug first, then new ones; and the same seed twice.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::Mutex;
+
+use km_sim::{Outcome, run};
+
+/// Runs of an ordinary `make test`.
+const SEEDS: u64 = 100;
+
+fn number(name: &str) -> Option<u64> {
+    std::env::var(name).ok().and_then(|text| text.parse().ok())
+}
+
+/// Seeds that found a bug: `<seed> <what it found>` a line.
+fn known() -> Vec<u64> {
+    let text = include_str!("../../seeds.txt");
+    let lines = text.lines().filter(|line| !line.starts_with('#') && !line.trim().is_empty());
+    lines.map(|line| line.split_whitespace().next().unwrap().parse().expect("a line begins with its seed")).collect()
+}
+
+fn report(outcome: &Outcome) -> Option<String> {
+    let failure = outcome.failure.as_ref()?;
+    let lasted = outcome.lasted.as_secs();
+    Some(format!(
+        "{}\nseed {} after {} steps, {lasted} s: {}\nrun it alone: KM_SIM_SEED={} cargo test -p km-sim (KM_SIM_TRACE=1 prints all)\n",
+        failure.tail, outcome.seed, outcome.steps, failure.what, outcome.seed
+    ))
+}
+
+#[test]
+fn invariants_hold_for_every_seed() {
+    let loud = number("KM_SIM_TRACE").is_some();
+    let seeds: Vec<u64> = match number("KM_SIM_SEED") {
+        Some(seed) => vec![seed],
+        None => {
+            let from = number("KM_SIM_FROM").unwrap_or(1);
+            known().into_iter().chain(from..from + number("KM_SIM_SEEDS").unwrap_or(SEEDS)).collect()
+        }
+    };
+    let next = AtomicU64::new(0);
+    let failures: Mutex<Vec<String>> = Mutex::new(Vec::new());
+    let totals = Mutex::new((0, 0));
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads.min(seeds.len()) {
+            scope.spawn(|| {
+                while let Some(seed) = seeds.get(usize::try_from(next.fetch_add(1, Ordering::Relaxed)).unwrap()) {
+                    let outcome = run(*seed, loud);
+                    let mut totals = totals.lock().unwrap();
+                    totals.0 += outcome.steps;
+                    totals.1 += outcome.lasted.as_secs();
+                    drop(totals);
+                    if let Some(text) = report(&outcome) {
+                        failures.lock().unwrap().push(text);
+                    }
+                }
+            });
+        }
+    });
+    let (steps, seconds) = *totals.lock().unwrap();
+    println!("{} seeds, {steps} steps, {seconds} s of virtual time", seeds.len());
+    let failures = failures.into_inner().unwrap();
+    assert!(failures.is_empty(), "{} of {} seeds fail; the first:\n{}", failures.len(), seeds.len(), failures[0]);
+}
+
+#[test]
+fn the_same_seed_gives_the_same_trace() {
+    let (one, two) = (run(7, false), run(7, false));
+    assert_eq!((one.hash, one.lines, one.steps), (two.hash, two.lines, two.steps));
+    assert_ne!(one.hash, run(8, false).hash);
+}
