@@ -29,7 +29,7 @@ use serde_json::{Value, json};
 const AGENTS: [&str; 3] = ["a1", "a2", "a3"];
 const STEPS: usize = 12_000;
 const SETTLE_STEPS_MAX: usize = 40_000;
-const SEEDS: u64 = 12;
+const SEEDS: u64 = 6;
 
 struct Random(u64);
 
