@@ -86,6 +86,9 @@ impl Framework {
             return self.delete_if_orphaned(uid, &pod, out);
         }
         if !self.is_ready() {
+            if pod::node_name(&pod).is_none() && self.is_ours(&pod) {
+                self.tell_outage(now, uid, &key_of(&pod), out);
+            }
             return;
         }
         match pod::node_name(&pod) {

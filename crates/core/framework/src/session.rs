@@ -8,8 +8,10 @@
 //! The barrier: an implicit RECONCILE is followed by an explicit one for a task that cannot exist; Mesos answers
 //! in order, so its TASK_UNKNOWN says that every other answer has come (spec of Mesos 1.11, seen on the real one).
 
+use std::collections::BTreeSet;
+
 use km_api::{Reason, Response, Status};
-use km_base::Timestamp;
+use km_base::{ObjectKey, Timestamp, Uid};
 use km_mesos::framework_info::{Capability, capability};
 use km_mesos::scheduler::call::{self, Reconcile, Subscribe, reconcile};
 use km_mesos::scheduler::{Call, Event as MesosEvent, event};
@@ -32,6 +34,10 @@ pub(crate) struct Session {
     sentinel: Option<TaskId>,
     /// A framework ID that Mesos will not have again.
     removed: Option<String>,
+    /// Why there is no subscription, from the first failure to the next success.
+    outage: Option<String>,
+    /// Pods that were told of the outage.
+    told: BTreeSet<Uid>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -258,7 +264,21 @@ impl Framework {
         }
         self.drop_session(out);
         self.session.stage = Stage::Idle;
-        self.retry_later(now, &format!("not subscribed to Mesos: {reason}"), out);
+        let reason = format!("not subscribed to Mesos: {reason}");
+        self.retry_later(now, &reason, out);
+        self.session.outage = Some(reason);
+        let all: Vec<Uid> = self.pods.keys().cloned().collect();
+        for uid in all {
+            self.reconsider(now, &uid, out);
+        }
+    }
+
+    /// Tells a waiting pod, once an outage, that no offer can come and why.
+    pub(crate) fn tell_outage(&mut self, now: Timestamp, uid: &Uid, key: &ObjectKey, out: &mut Vec<Action>) {
+        let Some(reason) = self.session.outage.clone() else { return };
+        if self.session.told.insert(uid.clone()) {
+            self.explain(now, uid, key, &reason, out);
+        }
     }
 
     /// Without a session no offer is valid and no launch that waits can be made.

@@ -253,7 +253,7 @@ impl Framework {
         out.push(Action::Api { purpose: Purpose::Record, request: Box::new(request) });
     }
 
-    fn explain(&mut self, now: Timestamp, uid: &Uid, key: &ObjectKey, reason: &str, out: &mut Vec<Action>) {
+    pub(crate) fn explain(&mut self, now: Timestamp, uid: &Uid, key: &ObjectKey, reason: &str, out: &mut Vec<Action>) {
         let Some(pod) = self.pods.get(uid).cloned() else { return };
         if km_api::pod::node_name(&pod).is_none() {
             let request = writes::unschedulable(now, key, uid, &pod, reason);

@@ -490,6 +490,26 @@ fn a_bound_pod_whose_executor_died_is_launched_again_under_a_new_id() {
 }
 
 #[test]
+fn an_executor_that_tells_of_a_pods_oom_lives_on() {
+    let mut world = World::settled(
+        &[pod("p1", &task_annotation("p1.0.9"), ON_N1, "Running"), pod("p2", "", "", "Pending")],
+        running_executor(),
+    );
+    let oom = Some(Reason::ContainerLimitationMemory);
+    world.check(
+        vec![
+            (1, "oom", update("p1.0.9", TaskState::Failed, Source::Executor, oom)),
+            (2, "launch", launch("p2", false)),
+        ],
+        expect![[r#"
+            -- 1s oom
+            -- 2s launch
+            ACCEPT o1 p2.d.pod: p2.1.1 executor km-old
+        "#]],
+    );
+}
+
+#[test]
 fn after_a_restart_running_tasks_are_adopted_lost_ones_replaced_and_unknown_ones_killed() {
     let pods = [
         pod("kept", &task_annotation("kept.0.1"), ON_N1, "Running"),

@@ -297,7 +297,9 @@ impl Framework {
         if status.executor_id.as_ref().is_some_and(|id| *id != executor.info.executor_id) {
             return;
         }
-        if matches!(state, TaskState::Starting | TaskState::Running) {
+        // Who speaks lives, whatever became of the task: a pod's OOM is told with the reason of the executor's.
+        let by_executor = status.source == Some(Source::Executor as i32);
+        if by_executor || matches!(state, TaskState::Starting | TaskState::Running) {
             executor.running = true;
             executor.token = None;
             return;
