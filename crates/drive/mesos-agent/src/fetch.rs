@@ -18,6 +18,9 @@ use tokio::io::AsyncWriteExt;
 /// How long one URI may send nothing. Mesos 1.11 --fetcher_stall_timeout.
 const STALL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// Written at once: an executor has tens of MB, and each write is a trip to another thread.
+const WRITE_BYTES: usize = 1024 * 1024;
+
 const ARCHIVES: [&str; 6] = [".tar", ".tar.gz", ".tgz", ".tar.bz2", ".tar.xz", ".txz"];
 
 /// Fetches one URI.
@@ -70,7 +73,8 @@ async fn download(client: &HttpClient, url: &str, target: &Path) -> Result<(), S
     if !response.status().is_success() {
         return Err(format!("the server answered {}", response.status()));
     }
-    let mut file = tokio::fs::File::create(target).await.map_err(|error| error.to_string())?;
+    let file = tokio::fs::File::create(target).await.map_err(|error| error.to_string())?;
+    let mut file = tokio::io::BufWriter::with_capacity(WRITE_BYTES, file);
     let mut body = response.into_body();
     loop {
         let frame = tokio::time::timeout(STALL_TIMEOUT, body.frame())

@@ -53,7 +53,7 @@ impl Master {
         });
         info.id = Some(id.clone());
         let before = self.agents.remove(&id);
-        self.recovered_agents.remove(&id);
+        let was_known = self.recovered_agents.remove(&id).is_some() || before.is_some();
         if let Some(before) = &before {
             self.rescind_offers_on(&id, out);
             if let Some(old) = before.link {
@@ -102,7 +102,10 @@ impl Master {
                 ..master::Event::default()
             })));
         }
-        self.save_agents(out);
+        // Only who is known is kept, so the return of an agent writes nothing.
+        if !was_known {
+            self.save_agents(out);
+        }
         self.allocate_now = true;
     }
 

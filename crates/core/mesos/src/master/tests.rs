@@ -445,3 +445,28 @@ fn operators_hear_what_changes() {
     assert!(world.update("t1", TaskState::Running, 1).contains(&"operators: TASK_UPDATED".to_owned()));
     assert!(world.call(call::Type::Teardown, |_| {}).contains(&"operators: FRAMEWORK_REMOVED".to_owned()));
 }
+
+#[test]
+fn agents_are_kept_when_they_come_first_and_when_they_are_gone_for_good() {
+    let mut world = World::new();
+    let saved = |master: &mut Master, event: Event| {
+        let mut out = Vec::new();
+        master.step(Timestamp::from_secs(1_000), event, &mut out);
+        out.iter()
+            .filter_map(|action| if let Action::SaveAgents(kept) = action { Some(kept.len()) } else { None })
+            .collect::<Vec<_>>()
+    };
+    let register = |link: u64, id: Option<&str>| {
+        let message = ToMaster::Register(Box::new(registration(id)));
+        Event::FromAgent { link: LinkId(link), message }
+    };
+    assert_eq!(saved(&mut world.master, register(0, None)), [1]);
+    assert_eq!(saved(&mut world.master, register(1, Some("M-S0"))), [0; 0]);
+    assert_eq!(saved(&mut world.master, register(2, None)), [2]);
+    let call = master::Call {
+        r#type: Some(master::call::Type::MarkAgentGone as i32),
+        mark_agent_gone: Some(master::call::MarkAgentGone { agent_id: AgentId::new("M-S0") }),
+        ..master::Call::default()
+    };
+    assert_eq!(saved(&mut world.master, Event::Operate { request: RequestId(0), call: Box::new(call) }), [1]);
+}
