@@ -200,6 +200,8 @@ impl Framework {
         self.session.stage = Stage::Reconciling;
         self.session.failures = 0;
         self.session.sentinel = None;
+        self.session.outage = None;
+        self.session.told.clear();
         self.agents_known = false;
         self.executors_known = false;
         self.ask_executors(now, out);

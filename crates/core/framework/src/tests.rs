@@ -693,3 +693,25 @@ fn nodes_are_made_of_agents_and_marked_when_these_are_missing() {
         delete pod p1
     "#]].assert_eq(&shown);
 }
+
+#[test]
+fn a_pod_that_waits_during_an_outage_is_told_once_why_no_offer_can_come() {
+    let mut world = World::settled(&[], vec![]);
+    let broken = || Event::Disconnected { reason: "connection refused".into() };
+    world.check(
+        vec![(1, "broken", broken()), (1, "a pod comes", pod("web", "", "", "Pending")), (2, "tick", Event::Tick), (2, "broken again", broken())],
+        expect![[r#"
+            -- 1s broken
+            drop offers None
+            warn: not subscribed to Mesos: connection refused
+            -- 1s a pod comes
+            patch pods web/status {"metadata":{"uid":"web"},"status":{"conditions":[{"lastTransitionTime":"1970-01-01T00:00:01Z","message":"not subscribed to Mesos: connection refused","reason":"Unschedulable","status":"False","type":"PodScheduled"}]}}
+            create events 
+            -- 2s tick
+            SUBSCRIBE km-1 suppressed ["*"]
+            -- 2s broken again
+            drop offers None
+            warn: not subscribed to Mesos: connection refused
+        "#]],
+    );
+}
