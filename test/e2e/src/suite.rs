@@ -52,7 +52,7 @@ impl Suite {
             match result {
                 Ok(()) => println!("test {} ok ({seconds:.1} s)\n", test.name),
                 Err(error) => {
-                    println!("test {} FAILED ({seconds:.1} s)\n{error:?}\n", test.name);
+                    println!("test {} FAILED ({seconds:.1} s): {error:#}\n", test.name);
                     failed.push(test.name);
                 }
             }

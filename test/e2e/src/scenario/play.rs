@@ -61,7 +61,7 @@ fn play_step(shell: &Shell, step: &Step, captures: &mut Captures) -> anyhow::Res
         } else if finished.code() != step.code {
             Err(format!("ended with {}, not {}", finished.code(), step.code))
         } else {
-            compare(&step.expected, &finished.output, captures)
+            compare(&step.expected, &without_client_log(&finished.output), captures)
         };
         told.map_err(|reason| {
             let expected = step.expected.join("\n    ");
@@ -72,5 +72,28 @@ fn play_step(shell: &Shell, step: &Step, captures: &mut Captures) -> anyhow::Res
     match step.eventually {
         Some(limit) => eventually(limit, "this", look),
         None => look(),
+    }
+}
+
+/// Drops lines such as `I1121 22:46:06.909287 17331 reflector.go:664] …`: the client library's own log, which says how
+/// kubectl's watches come and go and is no answer.
+fn without_client_log(output: &str) -> String {
+    let is_log = |line: &str| {
+        let head: Vec<&str> = line.split_whitespace().take(4).collect();
+        matches!(head[..], [day, time, _, place]
+            if day.len() == 5 && day.starts_with(['I', 'W', 'E']) && day[1..].bytes().all(|b| b.is_ascii_digit())
+                && time.len() == 15 && place.ends_with(']'))
+    };
+    output.lines().filter(|line| !is_log(line)).flat_map(|line| [line, "\n"]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_clients_own_log_is_no_output() {
+        let log = "W1121 22:46:06.909287   17331 reflector.go:664] \"watch ended\" err=\"x\"";
+        assert_eq!(without_client_log(&format!("{log}\nW1 is here\n")), "W1 is here\n");
     }
 }

@@ -1,5 +1,8 @@
 //! The tests of the whole: scenarios on both Mesoses, the lifecycle of `km up`, and chaos.
 
+mod chaos;
+mod lifecycle;
+mod running;
 mod scenarios;
 
 use std::process::ExitCode;
@@ -8,6 +11,8 @@ use km_e2e::{Suite, Test};
 
 fn main() -> ExitCode {
     let mut tests: Vec<Test> = Vec::new();
+    tests.extend(lifecycle::TESTS);
+    tests.extend(chaos::TESTS);
     tests.extend(scenarios::TESTS);
     Suite { tests }.main()
 }
