@@ -51,7 +51,7 @@ fn run(cli: Cli) -> anyhow::Result<ExitCode> {
         return detach::up(options, &log);
     }
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let _log = logging::start(&log, &command)?;
+    logging::start(&log, &command)?;
     runtime.block_on(async {
         match command {
             Command::Up(options) => up::run(*options).await?,

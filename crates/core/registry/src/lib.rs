@@ -18,8 +18,6 @@
 //! conversion other than that of events; the diff that upstream adds to its text about pod updates; streaming
 //! subresources (`log`, `exec`: the driver's) and authentication.
 
-#![allow(clippy::result_large_err, reason = "Status is the API's one error; a refused request is not a hot path")]
-
 mod admit;
 pub mod authorize;
 mod body;

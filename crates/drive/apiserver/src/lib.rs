@@ -22,8 +22,6 @@
 //! Deliberately absent: any decision about an object (`core/registry`), webhooks, audit logs, priority and
 //! fairness (one bound on requests in flight instead), protobuf answers.
 
-#![allow(clippy::result_large_err, reason = "Status is the API's one error; a refused request is not a hot path")]
-
 mod authn;
 mod csr;
 mod http;

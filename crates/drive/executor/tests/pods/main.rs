@@ -4,6 +4,8 @@
 //! own because it is two programs: the test, and the supervisor that the runtime starts from the same file.
 //! Everything happens in a network namespace that ends with the test.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod agent;
 mod api;
 

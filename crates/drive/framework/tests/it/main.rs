@@ -1,5 +1,7 @@
 //! The real driver against an API and a Mesos in memory: a pod's way from its creation to its end.
 
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod api;
 mod mesos;
 mod sim;
