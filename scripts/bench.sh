@@ -170,12 +170,13 @@ Command: \`km-bench pods\`, \`km-bench cri\`. Budget for create to Running: p50 
 |---|---|---|---|---|---|---|---|
 $(rows)
 
+What km and Mesos add to containerd's own p50: $(added).
 Latencies hold for this pace; they say nothing about throughput.
 TEXT
 }
 
 rows() {
-  local where title what base
+  local where title what base times
   base=$(field containerd 'sandbox and container' 3)
   for where in embedded apache containerd; do
     [ -f "$work/pods-$where" ] || continue
@@ -185,9 +186,20 @@ rows() {
       containerd) title='containerd alone' ;;
     esac
     while IFS=$'\t' read -r what count p50 p99 min max; do
-      echo "| $title | $what | $count of $pods | $p50 ms | $p99 ms | $min ms | $max ms | $(ratio "$p50" "$base") |"
+      times=-
+      case $what in 'created to running' | 'sandbox and container') times=$(ratio "$p50" "$base") ;; esac
+      echo "| $title | $what | $count of $pods | $p50 ms | $p99 ms | $min ms | $max ms | $times |"
     done <"$work/pods-$where"
   done
+}
+
+# added: the whole less containerd's part, for each Mesos.
+added() {
+  local base text=
+  base=$(field containerd 'sandbox and container' 3)
+  text="$(($(field embedded 'created to running' 3) - base)) ms on the embedded Mesos"
+  [ ! -f "$work/pods-apache" ] || text="$text, $(($(field apache 'created to running' 3) - base)) ms on Apache Mesos"
+  echo "$text"
 }
 
 load_before=$(cut -d' ' -f1 /proc/loadavg)

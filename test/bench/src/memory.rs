@@ -34,7 +34,8 @@ fn part(folder: &Path) -> Option<&'static str> {
     let words: Vec<String> = line.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into()).collect();
     let program = words.first()?.rsplit('/').next()?;
     match (program, words.get(1).map(String::as_str)) {
-        ("km", Some("executor-supervisor")) => Some("supervisors"),
+        // Started as /proc/self/exe.
+        (_, Some("executor-supervisor")) => Some("supervisors"),
         ("km", Some("executor")) => Some("executors"),
         ("km", Some("up")) => Some("km up"),
         ("containerd", _) => Some("containerd"),
