@@ -144,7 +144,9 @@ impl Lifecycle {
         };
         if let Some(first) = ips.first() {
             status["podIP"] = json!(first);
-            status["podIPs"] = ips.iter().map(|ip| json!({"ip": ip})).collect();
+            // Merged by address: without the directive a second sandbox's address would join the first one's.
+            let listed = ips.iter().map(|ip| json!({"ip": ip}));
+            status["podIPs"] = listed.chain([json!({"$patch": "replace"})]).collect();
         }
         if let Some(generation) = pod.metadata.generation {
             status["observedGeneration"] = json!(generation);
@@ -215,24 +217,26 @@ impl Lifecycle {
         if entry.0 != status {
             *entry = (status.to_owned(), now);
         }
-        let mut condition =
-            json!({"type": name, "status": status, "lastProbeTime": null, "lastTransitionTime": entry.1.rfc3339()});
-        if !value.reason.is_empty() {
-            condition["reason"] = json!(value.reason);
-        }
-        if !value.message.is_empty() {
-            condition["message"] = json!(value.message);
-        }
-        condition
+        // The status is sent as a strategic merge patch, which merges conditions by type: only a null takes away the
+        // reason that the condition had before.
+        let said = |text: &str| if text.is_empty() { Value::Null } else { json!(text) };
+        json!({
+            "type": name, "status": status, "lastProbeTime": null, "lastTransitionTime": entry.1.rfc3339(),
+            "reason": said(value.reason), "message": said(&value.message),
+        })
     }
 
     fn container_list(&self, wanted: impl Fn(Role) -> bool) -> Value {
         let over = matches!(self.stage, Stage::Stopped { .. });
         let has_init = self.containers.iter().any(|c| c.role != Role::Main);
-        let waits_for = if has_init && !self.initialized { "PodInitializing" } else { "ContainerCreating" };
+        // k8s 1.37 pkg/kubelet/kubelet_pods.go, convertToAPIContainerStatuses: so it stays when the init containers are done.
+        let waits_for = if has_init { "PodInitializing" } else { "ContainerCreating" };
         let pod_name = format!("{}_{}({})", self.key.name, self.key.namespace, self.uid);
+        // k8s 1.37 pkg/kubelet/status/status_manager.go, TerminatePod: before a pod is initialized, a container that was
+        // not started is not missing; it never had its turn.
+        let unstarted = if over && self.initialized { never_ran() } else { json!({"waiting": {"reason": waits_for}}) };
         let listed = self.containers.iter().filter(|c| wanted(c.role));
-        listed.map(|c| container_status(c, &pod_name, waits_for, over)).collect()
+        listed.map(|c| container_status(c, &pod_name, &unstarted, over)).collect()
     }
 }
 
@@ -278,10 +282,11 @@ fn scheduled(pod: &Pod, bound_at: Timestamp) -> Value {
         .filter(|c| c.status == "True")
         .and_then(|c| c.last_transition_time.as_ref())
         .map_or(bound_at, |time| Timestamp::from(time.0));
-    json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": since.rfc3339()})
+    json!({"type": "PodScheduled", "status": "True", "lastProbeTime": null, "lastTransitionTime": since.rfc3339(),
+           "reason": null, "message": null})
 }
 
-fn container_status(c: &Container, pod_name: &str, waits_for: &str, over: bool) -> Value {
+fn container_status(c: &Container, pod_name: &str, unstarted: &Value, over: bool) -> Value {
     let waiting = |reason: &str, message: &str| {
         let mut state = json!({"waiting": {"reason": reason}});
         if !message.is_empty() {
@@ -302,8 +307,7 @@ fn container_status(c: &Container, pod_name: &str, waits_for: &str, over: bool) 
         // Between two runs the end of the last one is what there is to see.
         Run::Idle | Run::Image | Run::Creating | Run::Starting { .. } => match last {
             Some(ended) => (terminated(c, ended), None),
-            None if over => (never_ran(), None),
-            None => (waiting(waits_for, ""), None),
+            None => (unstarted.clone(), None),
         },
     };
     let id = c.id().or(c.last.as_ref().map(|ended| ended.id.as_str())).filter(|id| !id.is_empty());

@@ -55,6 +55,18 @@ fn bound_pod_runs_step_by_step() {
 }
 
 #[test]
+fn a_condition_that_is_met_takes_its_old_reason_away() {
+    let bench = Bench::started(one("Always"));
+    let statuses = bench.actions.iter().filter_map(|action| match action {
+        Action::WriteStatus(status) => status["conditions"].as_array()?.iter().find(|c| c["type"] == "Ready"),
+        _ => None,
+    });
+    let ready: Vec<_> = statuses.map(|c| (c["status"].clone(), c.get("reason").cloned())).collect();
+    assert_eq!(ready.first(), Some(&(json!("False"), Some(json!("ContainersNotReady")))));
+    assert_eq!(ready.last(), Some(&(json!("True"), Some(json!(null)))));
+}
+
+#[test]
 fn pod_of_another_task_ends_the_task_before_its_first_container() {
     let mut bench = Bench::new(one("Always"));
     bench.event(Event::TaskLaunched);
@@ -267,7 +279,7 @@ fn init_containers_and_sidecars_start_in_order() {
         start s
         event Started: Container started
         image a#0
-        status Pending ready=False i=Completed(0)/0 s=ready/0 a=ContainerCreating/0
+        status Pending ready=False i=Completed(0)/0 s=ready/0 a=PodInitializing/0
         event Pulled: Container image "i" already present on machine
         create a#0
         event Created: Container created
@@ -296,7 +308,7 @@ fn failed_init_container_fails_a_pod_that_never_restarts() {
         StopSandbox { id: "s0" }
         status Pending ready=False i=Error(3)/0 a=PodInitializing/0
         CleanVolumes
-        status Failed ready=False i=Error(3)/0 a=ContainerStatusUnknown(137)/0
+        status Failed ready=False i=Error(3)/0 a=PodInitializing/0
         task Failed: container i exited with code 3 (Error)
     "#]]);
 }
