@@ -4,6 +4,8 @@
 //! back ([`Controllers::finish`]). Pure, so the simulation runs exactly this under its own clock; how requests are
 //! made and informers run is the loop's.
 
+use std::time::Duration;
+
 use km_api::resource::{ALL, EVENTS_V1, Persistence};
 use km_api::{Object, Resource};
 use km_base::Timestamp;
@@ -18,11 +20,16 @@ use tracing::{debug, warn};
 use crate::delta::{Cache, Projection};
 use crate::perform::{Attempt, Written};
 use crate::queue::{Outcome, Queue, Work};
+use crate::events::Sizes;
 use crate::{events, wake};
 
 /// A key whose plan is being performed.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Key(Work);
+pub struct Key {
+    work: Work,
+    /// Replicas of the replica sets that the plan scales, as they were when it was made.
+    sizes: Sizes,
+}
 
 /// All controllers over one cache.
 pub struct Controllers {
@@ -84,7 +91,8 @@ impl Controllers {
                 self.queue.add_at(work.clone(), now + wait);
             }
             if !plan.writes.is_empty() {
-                return Some((Key(work), plan.writes));
+                let sizes = events::sizes(&self.cache.listers, &plan.writes);
+                return Some((Key { work, sizes }, plan.writes));
             }
             self.queue.done(work, now, Outcome::Done);
         }
@@ -113,11 +121,13 @@ impl Controllers {
 
     /// Takes what a key's writes came to; returns the Events to post, each with its namespace.
     pub fn finish(&mut self, now: Timestamp, key: Key, attempts: Vec<Attempt>) -> Vec<(String, Value)> {
-        let Key(work) = key;
+        let Key { work, sizes } = key;
         let mut outcome = Outcome::Done;
         let mut told: Vec<(String, Value)> = Vec::new();
         for attempt in attempts {
-            told.extend(events::of(&self.cache.listers, &work, &attempt, now));
+            // Names are made of the time: two of one moment must differ.
+            let at = now + Duration::from_micros(told.len() as u64);
+            told.extend(events::of(&self.cache.listers, &work, &sizes, &attempt, at));
             let effect = match attempt.result {
                 Ok(Written::Object(resource, object)) => {
                     self.cache.written(resource, &object).map(|effect| (resource, effect))

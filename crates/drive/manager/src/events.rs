@@ -2,6 +2,8 @@
 //!
 //! Reasons and texts are upstream's: `kubectl describe` shows them and scripts look for them.
 
+use std::collections::BTreeMap;
+
 use km_api::resource::{DEPLOYMENTS, PODS, REPLICA_SETS, REPLICATION_CONTROLLERS};
 use km_api::{Meta, Resource};
 use km_base::{ObjectKey, Timestamp};
@@ -11,8 +13,30 @@ use serde_json::{Value, json};
 use crate::perform::{Attempt, Written};
 use crate::queue::Work;
 
-/// Returns the Event that an attempt deserves, with its namespace; must be called before the listers take the result.
-pub(crate) fn of(listers: &Listers, work: &Work, attempt: &Attempt, now: Timestamp) -> Option<(String, Value)> {
+/// Replicas by replica set.
+pub(crate) type Sizes = BTreeMap<ObjectKey, i64>;
+
+/// Returns how large the replica sets are that `writes` scale. Asked before they are performed: the informer may show
+/// their new size before the answer comes.
+pub(crate) fn sizes(listers: &Listers, writes: &[Write]) -> Sizes {
+    let scaled = writes.iter().filter_map(|write| match write {
+        Write::Patch { resource, key, patch, .. } if **resource == REPLICA_SETS => {
+            patch["spec"]["replicas"].as_i64().map(|_| key.clone())
+        }
+        _ => None,
+    });
+    let size = |key: &ObjectKey| listers.replica_sets.get(key).and_then(|rs| rs.object.spec.replicas).map_or(0, i64::from);
+    scaled.map(|key| (key.clone(), size(&key))).collect()
+}
+
+/// Returns the Event that an attempt deserves, with its namespace.
+pub(crate) fn of(
+    listers: &Listers,
+    work: &Work,
+    sizes: &Sizes,
+    attempt: &Attempt,
+    now: Timestamp,
+) -> Option<(String, Value)> {
     let (resource, meta, source) = subject(listers, work)?;
     let (kind, reason, message) = match (&attempt.write, &attempt.result) {
         (Write::Create { resource, .. }, Ok(Written::Object(_, created))) if **resource == PODS => {
@@ -30,7 +54,7 @@ pub(crate) fn of(listers: &Listers, work: &Work, attempt: &Attempt, now: Timesta
         }
         (Write::Patch { resource, key, patch, .. }, Ok(Written::Object(..))) if **resource == REPLICA_SETS => {
             let to = patch["spec"]["replicas"].as_i64()?;
-            let from = listers.replica_sets.get(key).and_then(|rs| rs.object.spec.replicas).map_or(0, i64::from);
+            let from = sizes.get(key).copied().filter(|from| *from != to)?;
             ("Normal", "ScalingReplicaSet", scaled(&key.name, from, to))
         }
         _ => return None,
@@ -75,4 +99,39 @@ fn event(
         "firstTimestamp": time, "lastTimestamp": time,
         "source": {"component": source}, "reportingComponent": source, "reportingInstance": "",
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use km_api::{Object, Status};
+
+    use super::*;
+    use crate::delta::Cache;
+    use crate::perform::Written;
+
+    fn replica_set(version: u64, replicas: i64) -> Object {
+        let json = json!({"metadata": {"name": "web-1", "namespace": "d", "uid": "r", "resourceVersion": version.to_string()},
+            "spec": {"replicas": replicas, "selector": {}}});
+        Object::parse(json.to_string().into_bytes()).unwrap()
+    }
+
+    #[test]
+    fn scaling_is_told_from_the_size_that_the_plan_saw() {
+        let mut cache = Cache::new(&[&DEPLOYMENTS, &REPLICA_SETS]);
+        let deployment = json!({"metadata": {"name": "web", "namespace": "d", "uid": "w", "resourceVersion": "1"},
+            "spec": {"selector": {}, "template": {}}});
+        cache.written(&DEPLOYMENTS, &Object::parse(deployment.to_string().into_bytes()).unwrap());
+        cache.written(&REPLICA_SETS, &replica_set(2, 1));
+        let key = ObjectKey::namespaced("d", "web-1");
+        let patch = json!({"spec": {"replicas": 3}});
+        let write = Write::Patch { resource: &REPLICA_SETS, key, subresource: "", patch };
+        let sizes = sizes(&cache.listers, std::slice::from_ref(&write));
+        // The informer is faster than the answer.
+        cache.written(&REPLICA_SETS, &replica_set(3, 3));
+        let work = Work::Deployment(ObjectKey::namespaced("d", "web"));
+        let result: Result<Written, Status> = Ok(Written::Object(&REPLICA_SETS, replica_set(3, 3)));
+        let attempt = Attempt { write, result };
+        let (_, event) = of(&cache.listers, &work, &sizes, &attempt, Timestamp::EPOCH).unwrap();
+        assert_eq!(event["message"], "Scaled up replica set web-1 from 1 to 3");
+    }
 }
