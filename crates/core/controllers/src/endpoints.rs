@@ -33,7 +33,9 @@ pub fn reconcile(listers: &Listers, key: &ObjectKey) -> Plan {
     };
     let slices: Vec<_> =
         listers.endpoint_slices.in_namespace(&key.namespace).filter(|s| mine(&s.meta.labels)).collect();
-    let service = listers.services.get(key).filter(|s| !s.meta.is_terminating());
+    // A service that is only another name has no endpoints: k8s 1.37 endpointslice_controller.go, syncService.
+    let is_alias = |s: &Cached<Service>| s.object.spec.as_ref().is_some_and(|s| s.type_.as_deref() == Some("ExternalName"));
+    let service = listers.services.get(key).filter(|s| !s.meta.is_terminating() && !is_alias(s));
     let Some((service, spec)) = service.and_then(|s| Some((s, s.object.spec.as_ref()?))) else {
         for slice in slices {
             plan.delete(&ENDPOINT_SLICES, &slice.meta);
@@ -286,5 +288,16 @@ mod tests {
         fill(&mut listers.endpoint_slices, &slices);
         listers.services = Default::default();
         assert_eq!(lines(&reconcile(&listers, &ObjectKey::namespaced("d", "web"))), ["delete endpointslices d/web-0"]);
+    }
+
+    #[test]
+    fn a_service_that_is_another_name_has_no_endpoints() {
+        let mut listers = listers(&[pod("a", "10.0.0.1", true, 8080)]);
+        fill(
+            &mut listers.services,
+            &[json!({"metadata": {"name": "web", "namespace": "d", "uid": "s"},
+            "spec": {"type": "ExternalName", "externalName": "example.com", "selector": {"app": "web"}}})],
+        );
+        assert_eq!(lines(&reconcile(&listers, &ObjectKey::namespaced("d", "web"))), Vec::<String>::new());
     }
 }
