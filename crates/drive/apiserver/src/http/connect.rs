@@ -73,7 +73,7 @@ impl Front {
         let options: Vec<(String, String)> = query::pairs(query).collect();
         let node = pod["spec"]["nodeName"].as_str().unwrap_or_default();
         let log = target.subresource == "log";
-        let container = container(&pod, &options, log)?;
+        let container = container(&pod, &options)?;
         if node.is_empty() {
             let why = if log {
                 // An unscheduled pod has no logs yet: upstream answers with nothing.
@@ -230,20 +230,17 @@ fn names(pod: &Value, list: &str) -> Vec<String> {
 
 /// Returns the container that is meant: the one named, or the only one.
 /// Texts: k8s 1.37 pkg/registry/core/pod/strategy.go, LogLocation and streamLocation.
-fn container(pod: &Value, options: &[(String, String)], log: bool) -> Result<String, Status> {
+fn container(pod: &Value, options: &[(String, String)]) -> Result<String, Status> {
     let (all, init) = (names(pod, "containers"), names(pod, "initContainers"));
     let pod_name = pod["metadata"]["name"].as_str().unwrap_or_default();
     let asked = option(options, "container");
     if !asked.is_empty() {
         let known =
             [&all, &init, &names(pod, "ephemeralContainers")].iter().any(|list| list.iter().any(|n| n == asked));
-        let verb = if log { "container" } else { "container not found" };
         return if known {
             Ok(asked.to_owned())
-        } else if log {
-            Err(Status::bad_request(format!("container {asked} is not valid for pod {pod_name}")))
         } else {
-            Err(Status::bad_request(format!("{verb} ({asked:?})")))
+            Err(Status::bad_request(format!("container {asked} is not valid for pod {pod_name}")))
         };
     }
     let annotated = pod["metadata"]["annotations"]["kubectl.kubernetes.io/default-container"].as_str();
@@ -355,12 +352,12 @@ mod tests {
     fn container_must_be_named_where_there_are_several() {
         let two = json!({"metadata": {"name": "p"}, "spec": {"containers": [{"name": "a"}, {"name": "b"}]}});
         assert_eq!(
-            container(&two, &[], true).unwrap_err().message,
+            container(&two, &[]).unwrap_err().message,
             "a container name must be specified for pod p, choose one of: [a b]"
         );
-        assert_eq!(container(&two, &options(&[("container", "b")]), true).unwrap(), "b");
+        assert_eq!(container(&two, &options(&[("container", "b")])).unwrap(), "b");
         assert_eq!(
-            container(&two, &options(&[("container", "x")]), true).unwrap_err().message,
+            container(&two, &options(&[("container", "x")])).unwrap_err().message,
             "container x is not valid for pod p"
         );
     }
