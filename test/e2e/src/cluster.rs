@@ -139,12 +139,20 @@ impl Cluster {
         descendants(suite::root()).into_iter().filter(|process| !suite::own().contains(&process.pid)).collect()
     }
 
-    /// The process of `km up`.
+    /// Begins `km up --detach` and does not wait for it.
+    ///
+    /// # Errors
+    /// It could not be started.
+    pub fn begin_up(&self) -> anyhow::Result<()> {
+        self.shell.output(&format!("(km up --detach {} > /dev/null 2>&1 &)", self.up_flags.join(" "))).map(drop)
+    }
+
+    /// The process of `km up`, not the one that starts it and waits.
     ///
     /// # Errors
     /// There is none, or more than one.
     pub fn km_up(&self) -> anyhow::Result<ProcessId> {
-        let is_up = |process: &ProcessId| process.command.contains("km up ") && !process.command.starts_with("bash");
+        let is_up = |process: &ProcessId| process.command.contains("km up ") && process.command.contains("--announce");
         let mut found: Vec<ProcessId> = self.processes().into_iter().filter(is_up).collect();
         ensure!(found.len() == 1, "want one `km up`, found {found:?}");
         found.pop().context("counted one above")
@@ -210,8 +218,8 @@ impl Cluster {
 
 impl Drop for Cluster {
     fn drop(&mut self) {
-        if self.processes().iter().any(|process| process.command.contains("km up ")) {
-            // A test that failed half way; what this leaves, the suite reports.
+        if self.data_dir.exists() {
+            // Does nothing after a test that went well; what this leaves, the suite reports.
             let _ = self.shell.run("km down");
         }
         // Unmounts and cgroups that are left show in the suite's look only if they are not ours to remove.
@@ -219,11 +227,15 @@ impl Drop for Cluster {
         self.processes().iter().for_each(|process| process.signal(Signal::KILL));
         let mut mounts = self.mounts_below(&self.folder);
         mounts.reverse();
+        let mut left_mounted = 0;
         for point in mounts {
             if !point.starts_with(self.folder.join("mesos")) {
-                eprintln!("km-e2e: {} was left mounted", point.display());
+                left_mounted += 1;
             }
             let _ = Command::new("umount").arg("-l").arg(&point).status();
+        }
+        if left_mounted > 0 {
+            eprintln!("km-e2e: {left_mounted} mounts were left below {}", self.folder.display());
         }
         if let Err(error) = fs::remove_dir_all(&self.folder) {
             eprintln!("km-e2e: failed to remove {}: {error}", self.folder.display());

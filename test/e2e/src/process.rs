@@ -30,6 +30,13 @@ impl ProcessId {
         Stat::read(self.pid).is_some_and(|stat| stat.started == self.started && stat.state != 'Z')
     }
 
+    /// Says whether nothing of it is left: its files and sockets are closed, its parent knows. A killed process is no
+    /// longer alive some milliseconds before, while its last threads end.
+    #[must_use]
+    pub fn is_gone(&self) -> bool {
+        Stat::read(self.pid).is_none_or(|stat| stat.started != self.started)
+    }
+
     /// Sends a signal, unless the process has ended.
     pub fn signal(&self, signal: Signal) {
         if let (true, Some(pid)) = (self.is_alive(), Pid::from_raw(self.pid)) {

@@ -68,14 +68,15 @@ fn one_run(cluster: &Cluster, before: &Running, run: u64, dice: &mut Dice) -> an
     end(cluster, Signal::KILL)?;
     if dice.roll(3) == 0 {
         // A second blow while it is coming up.
-        shell.output("(km up --detach > /dev/null 2>&1 &)")?;
+        cluster.begin_up()?;
         let km = eventually(Duration::from_secs(10), "km up", || cluster.km_up());
         pause_until(Instant::now() + Duration::from_millis(dice.roll(1_000)));
-        if let Ok(km) = km {
+        if let Ok(km) = &km {
             km.signal(Signal::KILL);
         }
         eventually(Duration::from_secs(20), "the end of both", || {
             let left = cluster.processes().into_iter().find(|process| process.command.contains("km up "));
+            let left = left.or_else(|| km.as_ref().ok().filter(|km| !km.is_gone()).cloned());
             left.map_or(Ok(()), |process| Err(format!("{process:?}")))
         })?;
     }

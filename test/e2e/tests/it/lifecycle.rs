@@ -39,7 +39,7 @@ pub(crate) fn end(cluster: &Cluster, signal: Signal) -> anyhow::Result<()> {
     let km = cluster.km_up()?;
     km.signal(signal);
     eventually(Duration::from_secs(20), "the end of km up", || {
-        ensure!(!km.is_alive(), "{} runs", km.pid);
+        ensure!(km.is_gone(), "{} is there", km.pid);
         Ok::<_, anyhow::Error>(())
     })
 }
