@@ -26,6 +26,8 @@ pub(crate) struct Executor {
     pub info: ExecutorInfo,
     /// Whether it has been heard of.
     pub running: bool,
+    /// Whether the master told of it, rather than this run having started it.
+    pub echoed: bool,
     /// Goes into each launch until the executor has been heard of.
     pub token: Option<String>,
     /// Whether the token is still being written.

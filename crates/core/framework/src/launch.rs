@@ -23,9 +23,10 @@ const GRACE_SECS: i64 = 30;
 impl Framework {
     pub(crate) fn launch(&mut self, now: Timestamp, plan: LaunchPlan, entropy: &[u8; 32], out: &mut Vec<Action>) {
         let present = self.agents.get(&plan.agent_id).is_some_and(|a| a.executor.is_some());
-        if !present && !self.start_executor(now, &plan, entropy, out) {
+        if !present && !self.start_executor(&plan, out) {
             return self.give_up(plan, out);
         }
+        self.ensure_token(now, &plan, entropy, out);
         let awaits = self.executor(&plan.agent_id).is_some_and(|e| e.awaits_token);
         if awaits {
             self.pending.entry(plan.agent_id.clone()).or_default().push(plan);
@@ -34,8 +35,8 @@ impl Framework {
         }
     }
 
-    /// Prepares an executor and asks for its token; tells whether that could be done.
-    fn start_executor(&mut self, now: Timestamp, plan: &LaunchPlan, entropy: &[u8; 32], out: &mut Vec<Action>) -> bool {
+    /// Prepares an executor; tells whether that could be done.
+    fn start_executor(&mut self, plan: &LaunchPlan, out: &mut Vec<Action>) -> bool {
         let Some((resources, kubelet_port)) = plan.executor.clone() else { return false };
         let Some(identity) = self.identity.clone() else { return false };
         let pod_cidr = self.nodes.get(&plan.node).and_then(|n| n.spec.as_ref()?.pod_cidr.clone());
@@ -51,11 +52,20 @@ impl Framework {
             resources,
         };
         let info = executors::info(&self.config, parts);
-        let (request, token) = writes::token(now, &plan.agent_id, &plan.node, entropy);
-        let executor = Executor { info, running: false, token: Some(token), awaits_token: true };
+        let executor = Executor { info, running: false, echoed: false, token: None, awaits_token: false };
         self.set_executor(&plan.agent_id, Some(executor), out);
-        self.api(Purpose::Token(plan.agent_id.clone()), request, out);
         true
+    }
+
+    /// Asks for the token of an executor that was not heard of in this run: it may have to start with this task.
+    fn ensure_token(&mut self, now: Timestamp, plan: &LaunchPlan, entropy: &[u8; 32], out: &mut Vec<Action>) {
+        let Some(executor) = self.agents.get_mut(&plan.agent_id).and_then(|a| a.executor.as_mut()) else { return };
+        if !executor.running && executor.token.is_none() {
+            let (request, token) = writes::token(now, &plan.agent_id, &plan.node, entropy);
+            executor.token = Some(token);
+            executor.awaits_token = true;
+            self.api(Purpose::Token(plan.agent_id.clone()), request, out);
+        }
     }
 
     pub(crate) fn token_written(
@@ -86,7 +96,15 @@ impl Framework {
                 self.retry_all(plan.pods, out);
             }
         }
-        self.set_executor(agent_id, None, out);
+        match self.agents.get_mut(agent_id).and_then(|a| a.executor.as_mut()) {
+            // It may well run: another one beside it must not be started.
+            Some(executor) if executor.echoed || executor.running => {
+                executor.token = None;
+                executor.awaits_token = false;
+                self.set_executor_flag(agent_id, out);
+            }
+            _ => self.set_executor(agent_id, None, out),
+        }
     }
 
     fn give_up(&mut self, plan: LaunchPlan, out: &mut Vec<Action>) {
@@ -123,7 +141,7 @@ impl Framework {
         }
         if tasks.is_empty() {
             let starting_alone = !self.attempts.values().any(|a| a.agent_id == plan.agent_id);
-            if starting_alone && self.executor(&plan.agent_id).is_some_and(|e| !e.running) {
+            if starting_alone && self.executor(&plan.agent_id).is_some_and(|e| !e.running && !e.echoed) {
                 self.set_executor(&plan.agent_id, None, out);
             }
             return self.decline(plan.offers, self.config.accept_refuse, out);

@@ -113,11 +113,8 @@ impl Framework {
         self.set_executor_flag(&id, out);
         if is_new {
             // A host that is back under a new agent ID will never report the old one's tasks.
-            let before = self.agents.iter().filter(|(other, a)| **other != id && a.hostname == info.hostname);
-            for old in before.map(|(other, _)| other.clone()).collect::<Vec<_>>() {
-                self.end_all_on(now, &old, out);
-                self.agents.remove(&old);
-            }
+            self.agents.retain(|other, a| *other == id || a.hostname != info.hostname);
+            self.end_others_on(now, &info.hostname, &id, out);
             out.push(Action::GetIsolation { agent_id: id, address });
         }
         is_new
@@ -200,7 +197,7 @@ impl Framework {
             }
             let known: Vec<AgentId> = self.agents.keys().cloned().collect();
             for id in known {
-                let started_by_us = self.executor(&id).is_some_and(|e| !e.running);
+                let started_by_us = self.executor(&id).is_some_and(|e| !e.running && !e.echoed);
                 match there.remove(&id) {
                     Some(info) => self.echo(&id, info, out),
                     None if !started_by_us => self.set_executor(&id, None, out),
@@ -237,7 +234,8 @@ impl Framework {
         if self.executor(id).is_some_and(|e| e.info.executor_id == info.executor_id) {
             return;
         }
-        let executor = Executor { info, running: true, token: None, awaits_token: false };
+        // The master lists an executor from the ACCEPT on: that it lives is known when a task of it says so.
+        let executor = Executor { info, running: false, echoed: true, token: None, awaits_token: false };
         self.set_executor(id, Some(executor), out);
     }
 

@@ -78,12 +78,13 @@ impl Framework {
             }
             return self.acknowledge_if_seen(now, &task_id, out);
         }
-        if pod::is_finished(&pod) || is_mirror(&pod) {
-            return self.no_longer_waits(uid, out);
-        }
-        if terminating {
+        if terminating && !is_mirror(&pod) {
+            // Also a finished one: its executor may have gone between the last status and the deletion.
             self.no_longer_waits(uid, out);
             return self.delete_if_orphaned(uid, &pod, out);
+        }
+        if pod::is_finished(&pod) || is_mirror(&pod) {
+            return self.no_longer_waits(uid, out);
         }
         if !self.is_ready() {
             if pod::node_name(&pod).is_none() && self.is_ours(&pod) {

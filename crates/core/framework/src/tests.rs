@@ -81,6 +81,12 @@ impl World {
     fn settled(pods: &[Event], executors: Vec<get_executors::Executor>) -> Self {
         let mut world = Self::ready(pods, executors);
         world.at(0, barrier(1));
+        // What runs has been heard of.
+        for agent in world.framework.agents.values_mut() {
+            if let Some(executor) = &mut agent.executor {
+                executor.running = true;
+            }
+        }
         world.shown.clear();
         world
     }
@@ -714,4 +720,74 @@ fn a_pod_that_waits_during_an_outage_is_told_once_why_no_offer_can_come() {
             warn: not subscribed to Mesos: connection refused
         "#]],
     );
+}
+
+#[test]
+fn an_executor_that_only_the_master_tells_of_gets_a_token_too() {
+    // test/sim, seed 93: the agent died between the ACCEPT and the launch, and its executor had never lived.
+    let mut world = World::ready(&[pod("p1", "", "", "Pending")], running_executor());
+    world.at(0, barrier(1));
+    world.check(
+        vec![
+            (1, "launch", launch("p1", false)),
+            (1, "token lost", written(Purpose::Token(AgentId::new("a1")), Err(Status::unavailable("no")))),
+            (2, "launch", launch("p1", false)),
+            (2, "token made", written(Purpose::Token(AgentId::new("a1")), ok())),
+        ],
+        expect![[r#"
+            -- 1s launch
+            create secrets  (secret)
+            -- 1s token lost
+            warn: failed to make a bootstrap token for agent a1: no
+            DECLINE ["o1"]
+            executor on a1: true
+            retry p1
+            executor on a1: true
+            -- 2s launch
+            create secrets  (secret)
+            -- 2s token made
+            ACCEPT o1 p1.d.pod: p1.1.1 executor km-old with token
+        "#]],
+    );
+}
+
+#[test]
+fn an_update_that_waits_for_its_binding_asks_for_no_wake_up_in_the_past() {
+    // test/sim, seed 29: while the API server was away the owner woke itself without end.
+    let mut world = World::settled(&[pod("p1", "", "", "Pending")], running_executor());
+    world.at(1, launch("p1", false));
+    world.at(1, by_executor("p1.1.1", TaskState::Starting));
+    let mut actions = Vec::new();
+    let now = Timestamp::from_secs(30);
+    world.framework.step(now, Event::Tick, &mut actions);
+    let late = actions.iter().any(|action| matches!(action, Action::WakeAt(at) if *at <= now));
+    assert!(!late, "{actions:?}");
+}
+
+#[test]
+fn a_host_that_is_back_under_another_agent_id_ends_the_tasks_of_the_earlier_one() {
+    // test/sim, seed 1: the earlier agent was unknown to this run, its task had been adopted, and the pod was stuck.
+    let bound = pod("p1", &task_annotation("p1.0.1"), ON_N1, "Running");
+    let mut world = World::settled(&[bound], vec![]);
+    let mut status = by_executor("p1.0.1", TaskState::Running);
+    if let Event::Mesos(event) = &mut status
+        && let Some(update) = &mut event.update
+    {
+        update.status.agent_id = Some(AgentId::new("a0"));
+    }
+    world.check(vec![(1, "update of the earlier agent", status)], expect![[r#"
+        -- 1s update of the earlier agent
+        ACKNOWLEDGE p1.0.1 TASK_RUNNING
+    "#]]);
+}
+
+#[test]
+fn a_finished_pod_that_is_being_deleted_and_has_no_task_is_deleted() {
+    // test/sim, seed 108: its executor died between the last status and the deletion.
+    let deleting = r#","deletionTimestamp":"2026-11-21T22:00:00Z","deletionGracePeriodSeconds":2"#;
+    let mut world = World::settled(&[], vec![]);
+    world.check(vec![(1, "pod", pod("p1", deleting, ON_N1, "Failed"))], expect![[r#"
+        -- 1s pod
+        delete pods p1 
+    "#]]);
 }

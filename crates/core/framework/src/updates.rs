@@ -247,7 +247,8 @@ impl Framework {
                 out.push(Action::Scheduler(ToScheduler::Forget(uid.clone())));
                 self.reconsider(now, &uid, out);
             }
-        } else {
+        } else if !overdue {
+            // An overdue one waits for its Binding, not for the clock.
             out.push(Action::WakeAt(since + self.config.ack_timeout));
         }
     }
@@ -351,10 +352,12 @@ impl Framework {
         }
     }
 
-    /// The agent has left: its tasks cannot be heard of again under these IDs.
-    pub(crate) fn end_all_on(&mut self, now: Timestamp, agent_id: &AgentId, out: &mut Vec<Action>) {
+    /// A host is back under another agent ID: the tasks of the earlier one, which need not be known here, cannot be
+    /// heard of again.
+    pub(crate) fn end_others_on(&mut self, now: Timestamp, node: &str, agent_id: &AgentId, out: &mut Vec<Action>) {
+        let is_other = |a: &Attempt| a.node == node && a.agent_id != *agent_id;
         let there: Vec<TaskId> =
-            self.attempts.iter().filter(|(_, a)| a.agent_id == *agent_id).map(|(id, _)| id.clone()).collect();
+            self.attempts.iter().filter(|(_, a)| is_other(a)).map(|(id, _)| id.clone()).collect();
         for task_id in there {
             self.ended(now, &task_id, End::Lost, Some("the agent is gone"), out);
         }

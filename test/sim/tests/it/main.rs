@@ -61,6 +61,9 @@ fn invariants_hold_for_every_seed() {
     let (steps, seconds) = *totals.lock().unwrap();
     println!("{} seeds, {steps} steps, {seconds} s of virtual time", seeds.len());
     let failures = failures.into_inner().unwrap();
+    for text in failures.iter().filter(|_| failures.len() > 1) {
+        println!("{}", text.lines().find(|line| line.starts_with("seed ")).unwrap_or_default());
+    }
     assert!(failures.is_empty(), "{} of {} seeds fail; the first:\n{}", failures.len(), seeds.len(), failures[0]);
 }
 
