@@ -27,6 +27,8 @@ use crate::{events, wake};
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Key {
     work: Work,
+    /// Number of the plan.
+    plan: u64,
     /// Replicas of the replica sets that the plan scales, as they were when it was made.
     sizes: Sizes,
 }
@@ -92,7 +94,8 @@ impl Controllers {
             }
             if !plan.writes.is_empty() {
                 let sizes = events::sizes(&self.cache.listers, &plan.writes);
-                return Some((Key { work, sizes }, plan.writes));
+                let key = Key { work, plan: self.cache.plan_begins(), sizes };
+                return Some((key, plan.writes));
             }
             self.queue.done(work, now, Outcome::Done);
         }
@@ -121,7 +124,7 @@ impl Controllers {
 
     /// Takes what a key's writes came to; returns the Events to post, each with its namespace.
     pub fn finish(&mut self, now: Timestamp, key: Key, attempts: Vec<Attempt>) -> Vec<(String, Value)> {
-        let Key { work, sizes } = key;
+        let Key { work, plan, sizes } = key;
         let mut outcome = Outcome::Done;
         let mut told: Vec<(String, Value)> = Vec::new();
         for attempt in attempts {
@@ -151,6 +154,7 @@ impl Controllers {
                 wake::wake(&mut self.queue, &self.cache, resource, &effect);
             }
         }
+        self.cache.plan_ends(plan);
         self.queue.done(work, now, outcome);
         told
     }
