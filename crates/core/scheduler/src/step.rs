@@ -66,7 +66,10 @@ impl Scheduler {
             }
             Event::Retry(uid) => {
                 self.queue.retry(now, &uid, self.config.backoff);
-                self.view.remove(&uid);
+                // The place of a bound pod is kept for it.
+                if self.view.located.get(&uid).is_some_and(|(_, p)| pod::node_name(p).is_none()) {
+                    self.view.remove(&uid);
+                }
                 self.helped();
             }
             Event::Bound(pod) => {

@@ -460,3 +460,24 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_bound_pod_whose_launch_came_to_nothing_keeps_its_place() {
+    let bound = |name: &str| Event::Bound(pod(name, "3", "512Mi", r#","nodeName":"a""#));
+    let all = || Event::Offers(vec![offer("o1", "a", 4_000, 4_096, (31_000, 31_009))]);
+    let wait_bound = wait("p1", "3", "512Mi", r#","nodeName":"a""#);
+    check(
+        vec![
+            (0, vec![node("a", ""), bound("p1"), wait_bound, all()]),
+            (1, vec![Event::Retry(Uid("p1".to_owned())), wait("p2", "2", "512Mi", ""), all()]),
+        ],
+        expect![[r#"
+            -- 0s
+            place on a from o1: executor@31000 p1
+            wake at 5s
+            -- 1s
+            demand {"*"} (news)
+            wake at 2s
+        "#]],
+    );
+}
