@@ -37,6 +37,10 @@ impl Framework {
 
     /// Prepares an executor; tells whether that could be done.
     fn start_executor(&mut self, plan: &LaunchPlan, out: &mut Vec<Action>) -> bool {
+        // The answer to an earlier token, of a session that was lost since, must not pass for this one's.
+        if self.in_flight.contains(&Purpose::Token(plan.agent_id.clone())) {
+            return false;
+        }
         let Some((resources, kubelet_port)) = plan.executor.clone() else { return false };
         let Some(identity) = self.identity.clone() else { return false };
         let pod_cidr = self.nodes.get(&plan.node).and_then(|n| n.spec.as_ref()?.pod_cidr.clone());
@@ -77,7 +81,9 @@ impl Framework {
     ) {
         if let Err(status) = result {
             out.push(Action::Warn(format!("failed to make a bootstrap token for agent {agent_id}: {status}")));
-            return self.give_up_pending(agent_id, true, out);
+            if self.executor(agent_id).is_some_and(|e| e.awaits_token) {
+                return self.give_up_pending(agent_id, true, out);
+            }
         }
         if let Some(executor) = self.agents.get_mut(agent_id).and_then(|a| a.executor.as_mut()) {
             executor.awaits_token = false;

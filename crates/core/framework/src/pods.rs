@@ -83,7 +83,8 @@ impl Framework {
             self.no_longer_waits(uid, out);
             return self.delete_if_orphaned(uid, &pod, out);
         }
-        if pod::is_finished(&pod) || is_mirror(&pod) {
+        // One that ended and is being deleted has lost its executor between the two: nobody else deletes it.
+        if is_mirror(&pod) || (pod::is_finished(&pod) && !terminating) {
             return self.no_longer_waits(uid, out);
         }
         if !self.is_ready() {

@@ -130,6 +130,12 @@ impl Framework {
             Event::Node(node) => self.node_changed(now, node, out),
             Event::NodeGone(name) => {
                 self.nodes.remove(&name);
+                if !self.hosts.contains_key(&name) {
+                    // Its addresses are free for another agent's Node.
+                    self.cidrs.remove(&name);
+                    self.leases.remove(&name);
+                    self.lost.remove(&name);
+                }
                 out.push(Action::Scheduler(ToScheduler::NodeGone(name.clone())));
                 self.sync_node_named(now, &name, out);
             }

@@ -18,6 +18,8 @@ use km_mesos::{AgentId, AgentInfo, ExecutorId, OfferId, TaskId, TaskState, TaskS
 
 use crate::{Action, Config, Event, Framework, LaunchPlan, LaunchPod, Purpose, ToScheduler};
 
+mod recovery;
+
 fn config() -> Config {
     Config {
         framework_name: "Kubernetes".into(),
@@ -777,6 +779,7 @@ fn a_host_that_is_back_under_another_agent_id_ends_the_tasks_of_the_earlier_one(
     }
     world.check(vec![(1, "update of the earlier agent", status)], expect![[r#"
         -- 1s update of the earlier agent
+        KILL p1.0.1
         ACKNOWLEDGE p1.0.1 TASK_RUNNING
     "#]]);
 }

@@ -1,7 +1,10 @@
 //! Task updates: Bindings, acknowledgements, ends.
 
+use std::sync::Arc;
+
 use km_api::{Status, pod};
 use km_base::{Timestamp, Uid};
+use km_kinds::api::core::v1::Pod;
 use km_mesos::scheduler::call::{self, Acknowledge, Kill, Reconcile, reconcile};
 use km_mesos::task_status::{Reason, Source};
 use km_mesos::{AgentId, TaskId, TaskState, TaskStatus};
@@ -55,6 +58,10 @@ impl Framework {
                 self.acknowledge_if_seen(now, task_id, out);
             }
             TaskState::Staging => {}
+            // Nothing ran before the Binding, so the pod may go elsewhere; a late twin never gets its Binding.
+            TaskState::Unreachable if !matches!(stage, Stage::Bound | Stage::Ended) => {
+                self.ended(now, task_id, End::Lost, Some("its agent is unreachable"), out);
+            }
             TaskState::Killing | TaskState::Unreachable => self.acknowledge(task_id, out),
             TaskState::Unknown => {
                 self.acknowledge(task_id, out);
@@ -86,6 +93,10 @@ impl Framework {
         };
         let hostname = self.agents.get(&agent_id).filter(|a| a.active).map(|a| a.hostname.clone());
         let Some(node) = pod::node_name(&pod).map(str::to_owned).or(hostname) else { return Adoption::NotYet };
+        if self.agent_of_node(&node).is_some_and(|id| *id != agent_id) {
+            // Of an earlier agent ID of the host, which will never be heard of again.
+            return Adoption::Unwanted;
+        }
         let attempt = Attempt {
             uid: uid.clone(),
             key: crate::pods::key_of(&pod),
@@ -112,7 +123,10 @@ impl Framework {
 
     fn bind(&mut self, now: Timestamp, task_id: &TaskId, out: &mut Vec<Action>) {
         let Some(attempt) = self.attempts.get_mut(task_id) else { return };
-        let Some(pod) = self.pods.get(&attempt.uid).cloned() else {
+        let node = attempt.node.as_str();
+        let fits = |pod: &&Arc<Pod>| !pod::is_finished(pod) && pod::node_name(pod).is_none_or(|n| n == node);
+        let Some(pod) = self.pods.get(&attempt.uid).filter(fits).cloned() else {
+            // Gone, ended, or bound elsewhere by an attempt that was given up while its Binding was on the way.
             attempt.stage = Stage::Refused;
             let agent_id = attempt.agent_id.clone();
             return self.kill(now, task_id, Some(&agent_id), 0, out);
@@ -149,7 +163,9 @@ impl Framework {
                     self.record(now, &key, &uid, &what, out);
                 }
             }
-            Err(status) if status.retryable() => {
+            // After a failure a conflict may be with this very Binding, stored though its answer was lost: the informer
+            // will show it.
+            Err(status) if status.retryable() || (status.code == 409 && attempt.bind_failures > 0) => {
                 attempt.bind_failures += 1;
                 attempt.bind_at = now + self.config.retry.delay(attempt.bind_failures);
                 out.push(Action::WakeAt(attempt.bind_at));
@@ -341,14 +357,19 @@ impl Framework {
     /// After the barrier: tasks of which nothing was heard are gone, if their agent is here to know.
     pub(crate) fn end_unheard(&mut self, now: Timestamp, out: &mut Vec<Action>) {
         let round = self.session.round;
-        let unheard: Vec<TaskId> = self
+        let unheard: Vec<(TaskId, AgentId)> = self
             .attempts
             .iter()
             .filter(|(_, a)| a.round < round && self.agents.get(&a.agent_id).is_some_and(|agent| agent.active))
-            .map(|(id, _)| id.clone())
+            .map(|(id, a)| (id.clone(), a.agent_id.clone()))
             .collect();
-        for task_id in unheard {
+        for (task_id, agent_id) in unheard {
             self.ended(now, &task_id, End::Lost, Some("Mesos no longer knows the task"), out);
+            let never_heard = self.executor(&agent_id).is_some_and(|e| !e.running && !e.echoed && !e.awaits_token);
+            if never_heard && !self.attempts.values().any(|a| a.agent_id == agent_id) {
+                // The ACCEPT that was to start it is lost, and its token and port with it.
+                self.set_executor(&agent_id, None, out);
+            }
         }
     }
 
