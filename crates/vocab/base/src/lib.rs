@@ -3,6 +3,7 @@
 //! Everything above uses these, so nothing here knows of Kubernetes, Mesos, sockets or files.
 //!
 //! **Invariant:** nothing in this crate reads a clock. A [`Timestamp`] is made by a driver and handed down.
+//! Deliberately absent: sleeping and clocks (drivers own them), random numbers, helpers without a subject.
 
 pub mod backoff;
 pub mod chain;

@@ -5,6 +5,7 @@
 //!
 //! **Invariant:** no other crate calls `serde_json` with a k8s-openapi kind as its type parameter: the
 //! (de)serialisers are the dearest code to compile, and here they are compiled once.
+//! Deliberately absent: types of our own, validation, defaults (`vocab/schema`, `core/registry`).
 
 pub use k8s_openapi::*;
 

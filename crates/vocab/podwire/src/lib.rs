@@ -6,6 +6,7 @@
 //!
 //! **Invariant:** no pod and no lasting secret is in here. Mesos shows `ExecutorInfo` and its data to anyone;
 //! the one secret in [`LaunchData`] is a bootstrap token for one use within five minutes.
+//! Deliberately absent: the pod itself and its status (both are read from and written to the API server).
 
 use km_base::{ObjectKey, Uid};
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
