@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::{OPERATIONS_MAX, PatchError};
+use super::{COPIED_BYTES_MAX, DEPTH_MAX, OPERATIONS_MAX, PatchError};
 
 /// Applies the operations of `patch` to `target` in order.
 ///
@@ -21,10 +21,11 @@ pub fn json_patch(target: &mut Value, patch: &Value) -> Result<(), PatchError> {
     if operations.len() > OPERATIONS_MAX {
         return Err(PatchError::TooManyOperations(operations.len()));
     }
-    operations.iter().try_for_each(|operation| apply(target, operation))
+    let mut copied = 0;
+    operations.iter().try_for_each(|operation| apply(target, operation, &mut copied))
 }
 
-fn apply(target: &mut Value, operation: &Value) -> Result<(), PatchError> {
+fn apply(target: &mut Value, operation: &Value, copied: &mut usize) -> Result<(), PatchError> {
     let text = |key: &str| operation.get(key).and_then(Value::as_str);
     let op = text("op").unwrap_or("unknown");
     if !matches!(op, "add" | "remove" | "replace" | "move" | "copy" | "test") {
@@ -46,6 +47,10 @@ fn apply(target: &mut Value, operation: &Value) -> Result<(), PatchError> {
         }
         "copy" => {
             let value = get(target, from()?, op)?;
+            *copied += value.to_string().len();
+            if *copied > COPIED_BYTES_MAX {
+                return Err(PatchError::TooMuchCopied(*copied));
+            }
             add(target, path, value, op)
         }
         _ => {
@@ -118,7 +123,23 @@ fn get(target: &mut Value, path: &str, op: &str) -> Result<Value, PatchError> {
     }
 }
 
+/// Refuses to nest `value` too deep below `path`; so no value ever is, and this recursion is bounded too.
+fn check_depth(path: &str, value: &Value) -> Result<(), PatchError> {
+    fn depth(value: &Value) -> usize {
+        match value {
+            Value::Array(items) => 1 + items.iter().map(depth).max().unwrap_or(0),
+            Value::Object(map) => 1 + map.values().map(depth).max().unwrap_or(0),
+            _ => 0,
+        }
+    }
+    if path.matches('/').count() + depth(value) > DEPTH_MAX {
+        return Err(refused(format!("operation nests the value at {path} deeper than {DEPTH_MAX} levels")));
+    }
+    Ok(())
+}
+
 fn add(target: &mut Value, path: &str, value: Value, op: &str) -> Result<(), PatchError> {
+    check_depth(path, &value)?;
     if path.is_empty() {
         *target = value;
         return Ok(());
@@ -148,6 +169,7 @@ fn add(target: &mut Value, path: &str, value: Value, op: &str) -> Result<(), Pat
 }
 
 fn replace(target: &mut Value, path: &str, value: Value) -> Result<(), PatchError> {
+    check_depth(path, &value)?;
     if path.is_empty() {
         *target = value;
         return Ok(());

@@ -303,3 +303,20 @@ fn json_patches_that_do_not_apply_say_so_in_upstreams_words() {
     let many = Value::Array(vec![json!({"op": "test", "path": "/a"}); OPERATIONS_MAX + 1]);
     assert_eq!(json_patch(&mut json!({}), &many), Err(PatchError::TooManyOperations(OPERATIONS_MAX + 1)));
 }
+
+#[test]
+fn json_patches_do_not_grow_an_object_without_bound() {
+    let doubling: Vec<Value> =
+        (0..60).map(|n| json!({"op": "copy", "from": "", "path": format!("/metadata/{n}")})).collect();
+    let mut value = json!({"metadata": {"name": "x".repeat(100)}});
+    assert!(matches!(json_patch(&mut value, &Value::Array(doubling)), Err(PatchError::TooMuchCopied(_))));
+    // Chains of values, each within the bounds of a parser, one put at the end of the other.
+    let deep = (0..100).fold(json!({}), |inner, _| json!({"a": inner}));
+    let end = "/a".repeat(100);
+    let chained = json!([{"op": "add", "path": "/a", "value": deep}, {"op": "add", "path": format!("/a{end}/a"), "value": deep}]);
+    assert!(matches!(json_patch(&mut json!({}), &chained), Err(PatchError::DoesNotApply(_))));
+    let moved = json!([
+        {"op": "add", "path": "/a", "value": deep}, {"op": "add", "path": "/b", "value": {}},
+        {"op": "add", "path": "/b/a", "value": deep}, {"op": "move", "from": "/b", "path": format!("/a{end}/b")}]);
+    assert!(matches!(json_patch(&mut json!({}), &moved), Err(PatchError::DoesNotApply(_))));
+}
