@@ -8,7 +8,7 @@ use km_api::identity::SYSTEM_MASTERS;
 use km_api::resource::{self, PODS};
 use km_api::selector::FieldSelector;
 use km_api::status::Details;
-use km_api::{Identity, Reason, Request, Status, Verb};
+use km_api::{Identity, Object, Reason, Request, Status, Verb};
 use serde_json::Value;
 
 use crate::rbac::Asked;
@@ -188,6 +188,10 @@ fn node_may(view: &dyn View, node: &str, asked: &Attributes) -> Opinion {
             if asked.name.is_empty() {
                 return opinion(false, "No Object name found");
             }
+            // A list of one name in all namespaces would show every namespace's object of that name.
+            if asked.namespace.is_empty() {
+                return related(false);
+            }
             related(node_pod(view, node, &asked.namespace, &|pod| refers(pod, &asked.resource, &asked.name)))
         }
         ("", "serviceaccounts", "" | "token") => {
@@ -195,15 +199,25 @@ fn node_may(view: &dyn View, node: &str, asked: &Attributes) -> Opinion {
             if !allowed || asked.name.is_empty() {
                 return opinion(false, "can only read resources of this type");
             }
+            if asked.namespace.is_empty() {
+                return related(false);
+            }
             related(node_pod(view, node, &asked.namespace, &|pod| text(pod, "spec.serviceAccountName") == asked.name))
         }
         ("", "pods", "") if reads => {
-            if asked.verb == "get" || !asked.name.is_empty() {
-                let pod = view.get(&key(&PODS, &asked.namespace, &asked.name));
-                return related(pod.is_none_or(|pod| text(&pod.to_value(), "spec.nodeName") == node));
+            let pod = || view.get(&key(&PODS, &asked.namespace, &asked.name));
+            let runs_here = |pod: Object| text(&pod.to_value(), "spec.nodeName") == node;
+            if asked.verb == "get" {
+                // Of one that is gone the node is told just that.
+                return related(pod().is_none_or(runs_here));
             }
-            let own = selected(&asked.field_selector, "spec.nodeName") == Some(node);
-            opinion(own, "can only list/watch pods with spec.nodeName field selector")
+            if selected(&asked.field_selector, "spec.nodeName") == Some(node) {
+                return Opinion::Allow;
+            }
+            if !asked.name.is_empty() {
+                return related(!asked.namespace.is_empty() && pod().is_some_and(runs_here));
+            }
+            opinion(false, "can only list/watch pods with spec.nodeName field selector")
         }
         ("", "nodes", "") if reads => {
             let own = asked.name == node;
@@ -245,7 +259,12 @@ fn node_rule(group: &str, resource: &str, subresource: &str, verb: &str) -> bool
 /// Tells whether a pod of `namespace` that runs on `node` meets `test`.
 fn node_pod(view: &dyn View, node: &str, namespace: &str, test: &dyn Fn(&Value) -> bool) -> bool {
     let mut found = false;
+    // As this crate encodes it: of a namespace's many pods only the node's own are decoded.
+    let needle = format!("\"nodeName\":{}", Value::from(node));
     view.range(&prefix(&resource::PODS, namespace), &mut |_, object| {
+        if !std::str::from_utf8(object.bytes()).is_ok_and(|text| text.contains(&needle)) {
+            return ControlFlow::Continue(());
+        }
         let pod = object.to_value();
         if text(&pod, "spec.nodeName") == node && test(&pod) {
             found = true;

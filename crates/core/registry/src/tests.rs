@@ -3,6 +3,7 @@
 mod access;
 mod admission;
 mod lifecycle;
+mod node_identity;
 mod start;
 mod validation;
 

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::admit::Admission;
 use crate::call::Call;
-use crate::value::{at, entries, text};
+use crate::value::{at, entries, list, text};
 
 /// Labels of its own Node that a node may set, besides those in the `kubelet` and `node` prefixes.
 const OWN_LABELS: &[&str] = &[
@@ -77,6 +77,10 @@ pub(crate) fn restrict_pod(admission: &Admission<'_>, object: &mut Value) -> Res
                     format!("node {node:?} can only create pods with spec.nodeName set to itself"),
                 ));
             }
+            // A pod on the node opens to it all that the pod refers to.
+            if let Some(what) = reference(object) {
+                return Err(admission.forbidden(object, format!("node {node:?} can not create pods that reference {what}")));
+            }
         }
         Some(old) if text(old, "spec.nodeName") != node => {
             let why = format!("node {node:?} can only update pod status for pods with spec.nodeName set to itself");
@@ -91,6 +95,33 @@ pub(crate) fn restrict_pod(admission: &Admission<'_>, object: &mut Value) -> Res
         }
     }
     Ok(())
+}
+
+/// Returns which kind of other object the pod refers to, if any.
+fn reference(pod: &Value) -> Option<&'static str> {
+    if ["spec.serviceAccountName", "spec.serviceAccount"].iter().any(|path| !text(pod, path).is_empty()) {
+        return Some("a service account");
+    }
+    let containers = || ["spec.initContainers", "spec.containers", "spec.ephemeralContainers"];
+    let containers = || containers().into_iter().flat_map(|path| list(pod, path));
+    let volumes = || list(pod, "spec.volumes").iter();
+    let refers = |volume: &str, env_from: &str, env: &str| {
+        let of_container = |container: &Value| {
+            list(container, "envFrom").iter().any(|e| at(e, env_from).is_some())
+                || list(container, "env").iter().any(|e| at(e, &format!("valueFrom.{env}")).is_some())
+        };
+        let of_volume = |v: &Value| {
+            at(v, volume).is_some() || list(v, "projected.sources").iter().any(|s| at(s, volume).is_some())
+        };
+        containers().any(of_container) || volumes().any(of_volume)
+    };
+    if !list(pod, "spec.imagePullSecrets").is_empty() || refers("secret", "secretRef", "secretKeyRef") {
+        return Some("secrets");
+    }
+    if refers("configMap", "configMapRef", "configMapKeyRef") {
+        return Some("configmaps");
+    }
+    volumes().any(|v| at(v, "persistentVolumeClaim").is_some()).then_some("persistentvolumeclaims")
 }
 
 /// Holds a node to its own Lease.

@@ -71,6 +71,10 @@ pub(crate) fn request(view: &dyn View, call: &Call<'_>) -> Result<Decision, Stat
 
 fn bind(view: &dyn View, call: &Call<'_>, bound: &Value, claims: &mut TokenClaims) -> Result<(), Status> {
     let name = text(bound, "name");
+    if call.identity.node_name().is_some() && text(bound, "kind") != "Pod" {
+        let why = "node requested token not bound to a pod";
+        return Err(Status::forbidden(&SERVICE_ACCOUNTS, &claims.service_account, why));
+    }
     let resource: &'static Resource = match text(bound, "kind") {
         "Pod" => &PODS,
         "Secret" => &SECRETS,
