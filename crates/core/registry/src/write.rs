@@ -10,6 +10,7 @@ use km_api::{Response, Status, Verb};
 use serde_json::Value;
 
 use crate::admit::{self, Admission};
+use crate::authorize::{Attributes, authorize};
 use crate::body::{self, Decoded};
 use crate::call::{Call, Commit, Decision, Write};
 use crate::decide::{answer, commit, encode};
@@ -102,6 +103,10 @@ pub(crate) fn update(view: &dyn View, call: &Call<'_>, part: Part) -> Result<Dec
             if !text(&decoded.value, "metadata.resourceVersion").is_empty() {
                 return Err(Status::not_found(resource, &request.name));
             }
+            // The request was authorized as an update; k8s 1.37 apiserver/pkg/endpoints/handlers/update.go,
+            // withAuthorization.
+            let create = Attributes { verb: Verb::Create.as_str().to_owned(), ..Attributes::of(request) };
+            authorize(view, call.identity, &create)?;
             return create_object(view, call, decoded);
         }
         return Err(Status::not_found(resource, &request.name));

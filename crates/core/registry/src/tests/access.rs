@@ -3,7 +3,7 @@
 use expect_test::expect;
 use km_api::resource::{
     CERTIFICATE_SIGNING_REQUESTS, CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NODES, PODS, ROLES, SECRETS,
-    SELF_SUBJECT_ACCESS_REVIEWS,
+    SELF_SUBJECT_ACCESS_REVIEWS, SERVICES,
 };
 use km_api::{ContentType, Identity, Request, Resource, Verb};
 use serde_json::{Value, json};
@@ -110,6 +110,23 @@ fn nobody_grants_what_they_do_not_have() {
     own["rules"][0]["verbs"] = json!(["get"]);
     world.create(&own).unwrap();
     assert!(world.stored(&ROLES, "r").is_some());
+}
+
+#[test]
+fn an_update_that_would_create_needs_the_right_to_create() {
+    let mut world = world();
+    world.put(
+        &CLUSTER_ROLES,
+        json!({"apiVersion": RBAC, "kind": "ClusterRole", "metadata": {"name": "reader"}, "rules": [
+        {"apiGroups": [""], "resources": ["services"], "verbs": ["update"]}]}),
+    );
+    world.identity = Identity::authenticated("jane", &[]);
+    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
+    let put = World::request(Verb::Update, &SERVICES, "s", &service);
+    expect![[r#"services "s" is forbidden: User "jane" cannot create resource "services" in API group "" in the namespace "default""#]]
+        .assert_eq(&world.run(&put).unwrap_err().message);
+    world.identity = Identity::authenticated("admin", &["system:masters"]);
+    world.run(&put).unwrap();
 }
 
 #[test]
