@@ -1,6 +1,7 @@
 //! The objects that a cluster starts with: namespaces, RBAC defaults, the first Services.
 //!
-//! The driver creates those that are absent at every start, through [`crate::decide()`] like any request.
+//! The driver creates those that are absent at every start, through [`crate::decide()`] like any request, and gives
+//! roles and bindings of an older store what they lack ([`reconciled`]).
 //! Source of roles: upstream v1.37 `plugin/pkg/auth/authorizer/rbac/bootstrappolicy`, cut to the kinds served here.
 
 use km_api::Resource;
@@ -8,6 +9,8 @@ use km_api::resource::{CLUSTER_ROLE_BINDINGS, CLUSTER_ROLES, NAMESPACES, ROLE_BI
 use serde_json::{Value, json};
 
 use crate::call::Config;
+use crate::rbac::{self, rules_of, uncovered};
+use crate::value::{at, list, set, text};
 
 /// User of the framework: the scheduler half of km.
 pub const FRAMEWORK_USER: &str = "system:km:framework";
@@ -15,6 +18,8 @@ pub const FRAMEWORK_USER: &str = "system:km:framework";
 pub const MANAGER_USER: &str = "system:kube-controller-manager";
 
 const RBAC: &str = "rbac.authorization.k8s.io";
+/// Annotation that says whether a start may add to a role or binding.
+const AUTO_UPDATE: &str = "rbac.authorization.kubernetes.io/autoupdate";
 const READ: &[&str] = &["get", "list", "watch"];
 const WRITE: &[&str] = &["create", "delete", "deletecollection", "patch", "update"];
 const ALL: &[&str] = &["create", "delete", "deletecollection", "get", "list", "patch", "update", "watch"];
@@ -28,7 +33,6 @@ type Rule = (&'static [&'static str], &'static [&'static str], &'static [&'stati
 
 const CORE_WORKLOADS: &[&str] = &[
     "configmaps",
-    "endpoints",
     "pods",
     "replicationcontrollers",
     "replicationcontrollers/scale",
@@ -52,6 +56,8 @@ const REVIEWS: &[&str] = &["subjectaccessreviews", "localsubjectaccessreviews"];
 
 const VIEW: &[Rule] = &[
     (CORE, CORE_WORKLOADS, READ),
+    // Read only: who writes endpoints leads others' traffic where they may not go (CVE-2021-25740).
+    (CORE, &["endpoints"], READ),
     (CORE, STATUS, READ),
     (APPS, APPS_WORKLOADS, READ),
     (APPS, APPS_STATUS, READ),
@@ -209,6 +215,40 @@ pub fn bootstrap_objects(config: &Config) -> Vec<(&'static Resource, Value)> {
     objects
 }
 
+/// Returns `found`, a role or binding of an older store, with the rules or subjects of `wanted` that it lacks; `None`
+/// where it lacks none, is of another kind, or was taken out of this by its annotation.
+///
+/// Source: upstream v1.37 `pkg/registry/rbac/rest` and `component-helpers/auth/rbac/reconciliation`: nothing is taken away.
+#[must_use]
+pub fn reconciled(found: &Value, wanted: &Value) -> Option<Value> {
+    let annotations = at(found, "metadata.annotations");
+    if annotations.and_then(|a| a.get(AUTO_UPDATE)).and_then(Value::as_str) == Some("false") {
+        return None;
+    }
+    let (field, missing): (&str, Vec<Value>) = match text(wanted, "kind") {
+        "Role" | "ClusterRole" => {
+            let missing = uncovered(&rules_of(found), &rules_of(wanted));
+            ("rules", missing.iter().map(rbac::Rule::to_value).collect())
+        }
+        "RoleBinding" | "ClusterRoleBinding" if found.get("roleRef") == wanted.get("roleRef") => {
+            let own = list(found, "subjects");
+            let same = |a: &Value, b: &Value| {
+                ["kind", "namespace", "name"].iter().all(|field| text(a, field) == text(b, field))
+            };
+            let missing = list(wanted, "subjects").iter().filter(|s| !own.iter().any(|o| same(o, s)));
+            ("subjects", missing.cloned().collect())
+        }
+        _ => return None,
+    };
+    if missing.is_empty() {
+        return None;
+    }
+    let all: Vec<Value> = list(found, field).iter().cloned().chain(missing).collect();
+    let mut updated = found.clone();
+    set(&mut updated, field, all);
+    Some(updated)
+}
+
 fn services(config: &Config) -> [Value; 2] {
     let address = |offset| config.service_cidr.address(offset).to_string();
     [
@@ -236,7 +276,7 @@ fn rules(parts: &[&[Rule]]) -> Value {
 
 fn metadata(namespace: &str, name: &str) -> Value {
     let mut metadata = json!({"name": name, "labels": {"kubernetes.io/bootstrapping": "rbac-defaults"},
-        "annotations": {"rbac.authorization.kubernetes.io/autoupdate": "true"}});
+        "annotations": {AUTO_UPDATE: "true"}});
     if !namespace.is_empty() {
         metadata["namespace"] = json!(namespace);
     }

@@ -126,6 +126,19 @@ impl Rule {
         }
     }
 
+    /// Writes a PolicyRule.
+    pub(crate) fn to_value(&self) -> Value {
+        let fields = [
+            ("apiGroups", &self.groups),
+            ("resources", &self.resources),
+            ("resourceNames", &self.names),
+            ("nonResourceURLs", &self.urls),
+            ("verbs", &self.verbs),
+        ];
+        let written = fields.into_iter().filter(|(_, texts)| !texts.is_empty());
+        written.map(|(field, texts)| (field.to_owned(), Value::from(texts.clone()))).collect()
+    }
+
     /// Tells whether the rule grants what is asked.
     pub(crate) fn allows(&self, asked: Asked<'_>) -> bool {
         if !has(&self.verbs, asked.verb) {

@@ -1,7 +1,7 @@
 //! What a cluster starts with, and how it is printed.
 
 use expect_test::expect;
-use km_api::resource::{PODS, SECRETS, SERVICES};
+use km_api::resource::{ENDPOINTS, PODS, ROLE_BINDINGS, SECRETS, SERVICES};
 use km_api::{Identity, Object, Request, Verb};
 use serde_json::{Value, json};
 
@@ -54,6 +54,45 @@ fn components_may_do_their_work_and_no_more() {
     let anonymous =
         |path| authorize(&world.view, &Identity::anonymous(), &Attributes::non_resource("get", path)).is_ok();
     assert!(anonymous("/healthz") && !anonymous("/api"));
+}
+
+#[test]
+fn who_edits_a_namespace_does_not_lead_its_traffic_elsewhere() {
+    let mut world = started();
+    let binding = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+        "metadata": {"name": "b", "namespace": "default"}, "subjects": [{"kind": "User", "name": "jane"}],
+        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "admin"}});
+    world.put(&ROLE_BINDINGS, binding);
+    let may = |verb: Verb, resource| {
+        let request = Request::new(verb, resource, "default", "x");
+        authorize(&world.view, &Identity::authenticated("jane", &[]), &Attributes::of(&request)).is_ok()
+    };
+    assert!(may(Verb::Get, &ENDPOINTS) && !may(Verb::Create, &ENDPOINTS) && !may(Verb::Patch, &ENDPOINTS));
+    assert!(may(Verb::Create, &SERVICES));
+}
+
+#[test]
+fn older_stores_get_what_roles_and_bindings_lack() {
+    let rule = |resources: &[&str]| json!({"apiGroups": [""], "resources": resources, "verbs": ["get", "list"]});
+    let role = |rules: Value| json!({"kind": "ClusterRole", "metadata": {"name": "r", "resourceVersion": "7"}, "rules": rules});
+    let wanted = role(json!([rule(&["pods", "services"])]));
+    let found = role(json!([rule(&["pods"]), rule(&["nodes"])]));
+    let updated = crate::bootstrap::reconciled(&found, &wanted).unwrap();
+    assert_eq!(updated["rules"], json!([rule(&["pods"]), rule(&["nodes"]), rule(&["services"])]));
+    assert_eq!(updated["metadata"]["resourceVersion"], "7");
+    assert_eq!(crate::bootstrap::reconciled(&updated, &wanted), None, "nothing is taken away or given twice");
+    let mut kept = found;
+    kept["metadata"]["annotations"] = json!({"rbac.authorization.kubernetes.io/autoupdate": "false"});
+    assert_eq!(crate::bootstrap::reconciled(&kept, &wanted), None, "an administrator's own");
+
+    let binding = |users: &[&str]| {
+        let subjects: Vec<Value> = users.iter().map(|name| json!({"kind": "User", "name": name})).collect();
+        json!({"kind": "ClusterRoleBinding", "roleRef": {"name": "r"}, "subjects": subjects})
+    };
+    let updated = crate::bootstrap::reconciled(&binding(&["jane"]), &binding(&["km"])).unwrap();
+    assert_eq!(updated["subjects"], binding(&["jane", "km"])["subjects"]);
+    let service = json!({"kind": "Service", "spec": {"ports": []}});
+    assert_eq!(crate::bootstrap::reconciled(&json!({"kind": "Service"}), &service), None);
 }
 
 #[test]
