@@ -44,7 +44,7 @@ pub(crate) fn begin(call: &Call<'_>, object: &mut Value) -> Result<(), Status> {
 pub(crate) fn generate_name(call: &Call<'_>, object: &mut Value, salt: u64) {
     // k8s 1.37 apiserver/pkg/storage/names/generate.go: 63 characters, five of them random.
     let mut base: String = text(object, "metadata.generateName").to_owned();
-    base.truncate(58);
+    base.truncate(base.floor_char_boundary(58));
     set(object, "metadata.name", format!("{base}{}", call.entropy.suffix(salt)));
 }
 

@@ -529,3 +529,12 @@ fn a_collection_is_deleted_at_one_revision() {
     assert_eq!(world.view.revision.0, before + 1);
     assert_eq!((world.stored(&CONFIG_MAPS, "a"), world.stored(&CONFIG_MAPS, "b")), (None, None));
 }
+
+#[test]
+fn generated_names_are_cut_between_characters() {
+    let mut world = World::new();
+    let mut long = pod("");
+    // The 58th byte is the second of an umlaut's two.
+    long["metadata"] = json!({"generateName": format!("{}ä-", "a".repeat(57))});
+    assert_eq!(world.create(&long).unwrap_err().code, 422);
+}
