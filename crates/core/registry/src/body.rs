@@ -75,7 +75,8 @@ pub(crate) fn patched_kind(ty: &Type, old: &Value, body: &Body, options: &Option
         }
     };
     result.map_err(|err| match err {
-        patch::PatchError::DoesNotApply(_) => Status::failure(
+        patch::PatchError::TooManyOperations(_) => Status::too_large(err.to_string()),
+        patch::PatchError::DoesNotApply(_) | patch::PatchError::TooMuchCopied(_) => Status::failure(
             422,
             km_api::Reason::Invalid,
             format!("the server rejected our request due to an error in our request: {err}"),
@@ -215,14 +216,15 @@ fn tidy(ty: &Type, value: &mut Value, duplicates: &[String], options: &Options) 
 }
 
 fn unrecognized(kind: &str, why: &str, body: &Body) -> Status {
-    // k8s 1.37 apiserver/pkg/endpoints/handlers/create.go, summarizeData: the first 30 bytes in hex unless printable.
+    // k8s 1.37 apiserver/pkg/endpoints/handlers/rest.go, summarizeData: the first 30 bytes, in hex unless they begin
+    // an object of JSON.
     let head = &body.bytes[..body.bytes.len().min(30)];
-    let hex: String = head.iter().map(|b| format!("{b:02x}")).collect();
-    let summary = match body.bytes.len() {
-        0 => "<empty>".to_owned(),
-        n if n > 30 => format!("{hex} ..."),
-        _ => hex,
+    let shown = match head.first() {
+        None => "<empty>".to_owned(),
+        Some(b'{') => String::from_utf8_lossy(head).into_owned(),
+        Some(_) => head.iter().map(|b| format!("{b:02x}")).collect(),
     };
+    let summary = if body.bytes.len() > head.len() { format!("{shown} ...") } else { shown };
     Status::bad_request(format!("the object provided is unrecognized (must be of type {kind}): {why} ({summary})"))
 }
 

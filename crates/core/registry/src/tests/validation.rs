@@ -190,7 +190,7 @@ fn bodies_are_refused_in_the_words_of_the_decoder() {
         "{",
         "",
         expect![
-            "400 the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: unexpected end of JSON input (7b)"
+            "400 the object provided is unrecognized (must be of type Pod): couldn't get version/kind; json parse error: unexpected end of JSON input ({)"
         ],
     );
     run(
