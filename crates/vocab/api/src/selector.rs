@@ -219,12 +219,17 @@ fn parse_requirement(term: &str) -> Result<Requirement, ParseSelectorError> {
             Err(ParseSelectorError(format!("found '{head}', expected: in, notin")))
         };
     }
-    let single = |v: &str| vec![v.trim().to_owned()];
+    let single = |v: &str| match v.trim() {
+        value if value.contains(|c: char| c.is_whitespace() || "()=!<>".contains(c)) => {
+            Err(ParseSelectorError(format!("found '{value}', expected: identifier")))
+        }
+        value => Ok(vec![value.to_owned()]),
+    };
     if let Some((key, value)) = term.split_once("!=") {
-        return requirement(key, Operator::NotIn(single(value)));
+        return requirement(key, Operator::NotIn(single(value)?));
     }
     if let Some((key, value)) = term.split_once("==").or_else(|| term.split_once('=')) {
-        return requirement(key, Operator::In(single(value)));
+        return requirement(key, Operator::In(single(value)?));
     }
     let bound = |v: &str| {
         v.trim()
@@ -268,7 +273,7 @@ mod tests {
         ] {
             assert_eq!(LabelSelector::parse(selector).unwrap().matches(&web), expected, "{selector}");
         }
-        for bad in ["app=web=x y(", "tier in a", "x within (a)", "a b"] {
+        for bad in ["app=web=x y(", "a===b", "a=b c", "tier in a", "x within (a)", "a b"] {
             assert!(LabelSelector::parse(bad).is_err(), "{bad}");
         }
     }
