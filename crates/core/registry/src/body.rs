@@ -1,6 +1,6 @@
 //! Request bodies into pruned, checked values: the one place where the write path meets `vocab/schema`.
 
-use km_api::{Body, ContentType, Options, Propagation, Resource, Status};
+use km_api::{Body, Cause, ContentType, Details, Options, Propagation, Resource, Status};
 use km_schema::{Type, patch, proto};
 use serde_json::{Value, json};
 
@@ -84,11 +84,16 @@ pub(crate) fn patched_kind(ty: &Type, old: &Value, body: &Body, options: &Option
         _ => Status::bad_request(err.to_string()),
     })?;
     let warnings = tidy(ty, &mut value, &parsed.duplicates, options).map_err(|why| {
-        Status::failure(
-            422,
-            km_api::Reason::Invalid,
-            format!(" \"\" is invalid: patch: Invalid value: {}: {why}", shown(&body.bytes)),
-        )
+        let cause = Cause {
+            reason: "FieldValueInvalid".into(),
+            message: format!("Invalid value: {}: {why}", shown(&body.bytes)),
+            field: "patch".into(),
+        };
+        // kubectl shows the causes, and the message only where there are none.
+        Status {
+            details: Some(Details { causes: vec![cause.clone()], ..Details::default() }),
+            ..Status::failure(422, km_api::Reason::Invalid, format!(" \"\" is invalid: patch: {}", cause.message))
+        }
     })?;
     Ok(Decoded { value, warnings })
 }

@@ -25,5 +25,5 @@ pub use object::{Meta, Object, OwnerReference};
 pub use quantity::Quantity;
 pub use request::{Body, ContentType, List, Options, Propagation, Request, Response, Verb};
 pub use resource::{Resource, Scope};
-pub use status::{Cause, Reason, Status};
+pub use status::{Cause, Details, Reason, Status};
 pub use watch::{Event, EventType};

@@ -95,13 +95,36 @@ fn resources_are_quantities_and_requests_lie_below_limits() {
     check(
         &resources(json!({"limits": {"widgets": "1"}})),
         expect![[
-            r#"422 Pod "web" is invalid: [spec.containers[0].resources.limits: Invalid value: "widgets": must be a standard resource type or fully qualified, spec.containers[0].resources.limits: Invalid value: "widgets": must be a standard resource for containers, spec.containers[0].resources.requests: Invalid value: "widgets": must be a standard resource type or fully qualified, spec.containers[0].resources.requests: Invalid value: "widgets": must be a standard resource for containers]"#
+            r#"422 Pod "web" is invalid: [spec.containers[0].resources.limits[widgets]: Invalid value: "widgets": must be a standard resource type or fully qualified, spec.containers[0].resources.limits[widgets]: Invalid value: "widgets": must be a standard resource for containers, spec.containers[0].resources.requests[widgets]: Invalid value: "widgets": must be a standard resource type or fully qualified, spec.containers[0].resources.requests[widgets]: Invalid value: "widgets": must be a standard resource for containers]"#
         ]],
     );
     check(
         &resources(json!({"limits": {"cpu": "-1"}})),
         expect![[
             r#"422 Pod "web" is invalid: [spec.containers[0].resources.limits[cpu]: Invalid value: "-1": must be greater than or equal to 0, spec.containers[0].resources.requests[cpu]: Invalid value: "-1": must be greater than or equal to 0]"#
+        ]],
+    );
+}
+
+#[test]
+fn security_contexts_do_not_contradict_themselves() {
+    let context = |value: Value| pod_with(|p| p["spec"]["containers"][0]["securityContext"] = value);
+    check(
+        &context(json!({"runAsUser": -1})),
+        expect![[
+            r#"422 Pod "web" is invalid: spec.containers[0].securityContext.runAsUser: Invalid value: -1: must be between 0 and 2147483647, inclusive"#
+        ]],
+    );
+    check(
+        &context(json!({"privileged": true, "allowPrivilegeEscalation": false})),
+        expect![[
+            r#"422 Pod "web" is invalid: spec.containers[0].securityContext: Invalid value: {"allowPrivilegeEscalation":false,"privileged":true}: cannot set `allowPrivilegeEscalation` to false and `privileged` to true"#
+        ]],
+    );
+    check(
+        &pod_with(|p| p["spec"]["securityContext"] = json!({"fsGroup": -5, "supplementalGroups": [1, -2]})),
+        expect![[
+            r#"422 Pod "web" is invalid: [spec.securityContext.fsGroup: Invalid value: -5: must be between 0 and 2147483647, inclusive, spec.securityContext.supplementalGroups[1]: Invalid value: -2: must be between 0 and 2147483647, inclusive]"#
         ]],
     );
 }
@@ -223,6 +246,32 @@ fn bodies_are_refused_in_the_words_of_the_decoder() {
             r#"400 Pod in version "v1" cannot be handled as a Pod: strict decoding error: unknown field "spec.color", duplicate field "metadata.name""#
         ]],
     );
+}
+
+#[test]
+fn a_patch_of_the_wrong_type_names_its_cause() {
+    let mut world = World::new();
+    world.run(&World::request(Verb::Create, &CONFIG_MAPS, "", &json!({"metadata": {"name": "c"}}))).unwrap();
+    let patch = World::request(Verb::Patch, &CONFIG_MAPS, "c", &Value::Null)
+        .body(ContentType::MergePatch, r#"{"immutable":"x"}"#.to_owned());
+    let status = world.run(&patch).expect_err("no boolean");
+    let cause = &status.details.expect("kubectl shows causes").causes[0];
+    assert_eq!((status.code, cause.field.as_str()), (422, "patch"));
+}
+
+#[test]
+fn docker_credentials_are_json_and_sizes_are_of_all_data() {
+    let mut world = World::new();
+    let mut refused = |resource, object: Value| {
+        world.run(&World::request(Verb::Create, resource, "", &object)).expect_err("invalid").message
+    };
+    let secret = json!({"metadata": {"name": "s"}, "type": "kubernetes.io/dockerconfigjson",
+        "data": {".dockerconfigjson": "YQ=="}});
+    expect![[r#"Secret "s" is invalid: data[.dockerconfigjson]: Invalid value: "<secret contents redacted>": invalid character 'a' looking for beginning of value"#]]
+        .assert_eq(&refused(&km_api::resource::SECRETS, secret));
+    let big = json!({"metadata": {"name": "c"}, "data": {"a": "x".repeat(1024 * 1024 + 1)}});
+    expect![[r#"ConfigMap "c" is invalid: []: Too long: may not be more than 1048576 bytes"#]]
+        .assert_eq(&refused(&CONFIG_MAPS, big));
 }
 
 #[test]

@@ -30,7 +30,8 @@ pub(crate) fn config_map(object: &Value, errors: &mut Errors) {
         bytes += value.as_str().map_or(0, |text| text.len() / 4 * 3);
     }
     if bytes > DATA_BYTES_MAX {
-        errors.too_long("", DATA_BYTES_MAX);
+        // Go writes a path of one empty name so.
+        errors.too_long("[]", DATA_BYTES_MAX);
     }
 }
 
@@ -60,6 +61,13 @@ pub(crate) fn secret(object: &Value, errors: &mut Errors) {
     };
     for key in needed.iter().filter(|key| !has(key)) {
         errors.required(format!("data[{key}]"), "");
+    }
+    for key in [".dockercfg", ".dockerconfigjson"].iter().filter(|key| needed.contains(key)) {
+        let encoded = at(object, "data").and_then(|data| data.get(key)).and_then(Value::as_str).unwrap_or_default();
+        let decoded = STANDARD.decode(encoded).unwrap_or_default();
+        if has(key) && let Err(err) = km_schema::parse_json(&decoded) {
+            errors.invalid(format!("data[{key}]"), "<secret contents redacted>", err.to_string());
+        }
     }
     let account = at(object, "metadata.annotations").and_then(|a| a.get("kubernetes.io/service-account.name"));
     if text(object, "type") == "kubernetes.io/service-account-token" && account.is_none() {

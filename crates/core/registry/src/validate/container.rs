@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{non_negative, port, port_or_name};
 use crate::field::Errors;
 use crate::names;
-use crate::value::{at, entries, int, list, text};
+use crate::value::{at, entries, int, is_true, list, text};
 
 /// What a container is to its pod.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -64,6 +64,42 @@ pub(crate) fn validate(container: &Value, path: &str, volumes: &BTreeSet<String>
     probes(container, path, role, errors);
     if let Some(resources) = at(container, "resources") {
         self::resources(resources, &format!("{path}.resources"), errors);
+    }
+    if let Some(context) = at(container, "securityContext") {
+        security(context, &format!("{path}.securityContext"), errors);
+    }
+}
+
+// k8s 1.37 pkg/apis/core/validation/validation.go, ValidateSecurityContext.
+fn security(context: &Value, path: &str, errors: &mut Errors) {
+    for field in ["runAsUser", "runAsGroup"] {
+        id(context, field, &format!("{path}.{field}"), errors);
+    }
+    if at(context, "allowPrivilegeEscalation") != Some(&Value::Bool(false)) {
+        return;
+    }
+    if is_true(context, "privileged") {
+        let detail = "cannot set `allowPrivilegeEscalation` to false and `privileged` to true";
+        errors.invalid_value(path, context, detail);
+    }
+    if list(context, "capabilities.add").iter().any(|added| added == "CAP_SYS_ADMIN") {
+        let detail = "cannot set `allowPrivilegeEscalation` to false and `capabilities.Add` CAP_SYS_ADMIN";
+        errors.invalid_value(path, context, detail);
+    }
+}
+
+/// Checks a field that is a user's or group's number.
+pub(crate) fn id(value: &Value, field: &str, path: &str, errors: &mut Errors) {
+    if let Some(number) = at(value, field) {
+        id_value(number, path, errors);
+    }
+}
+
+/// Checks a user's or group's number.
+pub(crate) fn id_value(number: &Value, path: &str, errors: &mut Errors) {
+    let most = i64::from(i32::MAX);
+    if number.as_i64().is_some_and(|n| !(0..=most).contains(&n)) {
+        errors.invalid_value(path, number, format!("must be between 0 and {most}, inclusive"));
     }
 }
 
@@ -274,6 +310,7 @@ fn resources(resources: &Value, path: &str, errors: &mut Errors) {
             let standard =
                 ["cpu", "memory", "ephemeral-storage"].contains(&name.as_str()) || name.starts_with("hugepages-");
             if !standard && !name.contains('/') {
+                let path = format!("{path}[{name}]");
                 errors.invalid(&path, name, "must be a standard resource type or fully qualified");
                 errors.invalid(&path, name, "must be a standard resource for containers");
             }

@@ -99,6 +99,12 @@ fn policies(spec: &Value, path: &str, errors: &mut Errors) {
         policy if !dns.contains(&policy) => errors.not_supported(format!("{path}.dnsPolicy"), policy, dns),
         _ => {}
     }
+    for field in ["runAsUser", "runAsGroup", "fsGroup"] {
+        container::id(spec, &format!("securityContext.{field}"), &format!("{path}.securityContext.{field}"), errors);
+    }
+    for (i, group) in list(spec, "securityContext.supplementalGroups").iter().enumerate() {
+        container::id_value(group, &format!("{path}.securityContext.supplementalGroups[{i}]"), errors);
+    }
     non_negative(spec, "terminationGracePeriodSeconds", &format!("{path}.terminationGracePeriodSeconds"), errors);
     if let Some(seconds) = int(spec, "activeDeadlineSeconds")
         && !(1..=i64::from(i32::MAX)).contains(&seconds)
