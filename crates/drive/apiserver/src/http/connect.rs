@@ -26,6 +26,9 @@ const CONNECT_TIMEOUT_MS: u64 = 5_000;
 /// The way to kubelets.
 pub(crate) struct Kubelets {
     client: HttpClient,
+    /// For pods and services, which are whatever their status says they are: one that claims a kubelet's address must
+    /// not be called as those who command kubelets.
+    nobody: HttpClient,
     tasks: TaskSet,
 }
 
@@ -36,7 +39,9 @@ impl Kubelets {
     /// When the identity cannot be used.
     pub(crate) fn new(identity: &ClientIdentity, tasks: TaskSet) -> Result<Self, ClientError> {
         // HTTP/1.1, because upgrades need it.
-        Ok(Self { client: HttpClient::new(identity, Alpn::Http1, CONNECT_TIMEOUT_MS)?, tasks })
+        let client = |identity: &ClientIdentity| HttpClient::new(identity, Alpn::Http1, CONNECT_TIMEOUT_MS);
+        let anonymous = ClientIdentity { ca_pem: identity.ca_pem.clone(), ..ClientIdentity::default() };
+        Ok(Self { client: client(identity)?, nobody: client(&anonymous)?, tasks })
     }
 }
 
@@ -61,11 +66,14 @@ impl Front {
             self.service.authorize(&asked.identity, &attributes(&target, verb))?;
         }
         let url = match target.resource.plural {
-            "pods" | "services" if target.subresource == "proxy" => self.proxy_url(&target, &asked.query)?,
+            "pods" | "services" if target.subresource == "proxy" => {
+                let url = self.proxy_url(&target, &asked.query)?;
+                return self.forward(&self.kubelets.nobody, url, request).await;
+            }
             "nodes" => self.node_url(&target.name, &format!("/{}", target.rest), &asked.query)?,
             _ => self.pod_url(&target, &asked.query)?,
         };
-        self.forward(url, request).await
+        self.forward(&self.kubelets.client, url, request).await
     }
 
     fn pod_url(&self, target: &ResourcePath, query: &str) -> Result<Uri, Status> {
@@ -130,14 +138,17 @@ impl Front {
             .ok_or_else(|| Status::not_found(resource, name))
     }
 
-    async fn forward(&self, url: Uri, mut request: Request<km_net::Body>) -> Result<Response<km_net::Body>, Status> {
+    async fn forward(
+        &self,
+        client: &HttpClient,
+        url: Uri,
+        mut request: Request<km_net::Body>,
+    ) -> Result<Response<km_net::Body>, Status> {
         let upgrades = request.headers().contains_key(UPGRADE);
         let client_side = upgrades.then(|| hyper::upgrade::on(&mut request));
         let host = url.authority().map(|a| a.as_str().to_owned()).unwrap_or_default();
         let outgoing = outgoing(url, request, upgrades)?;
-        let mut response = self
-            .kubelets
-            .client
+        let mut response = client
             .send(outgoing)
             .await
             .map_err(|error| Status::internal(format!("error dialing backend: {host}: {}", chain(&error))))?;

@@ -86,7 +86,7 @@ fn api_group(group: &str) -> Value {
 }
 
 /// Verbs of a resource. k8s 1.37 discovery.
-fn verbs(resource: &Resource) -> &'static [&'static str] {
+pub(super) fn verbs(resource: &Resource) -> &'static [&'static str] {
     match (resource.persistence, resource.plural) {
         (Persistence::CreateOnly, _) => &["create"],
         // Deleting all namespaces at once is not offered.

@@ -186,7 +186,8 @@ impl Front {
             (&Method::PUT, false) => Verb::Update,
             (&Method::PATCH, false) => Verb::Patch,
             (&Method::DELETE, false) => Verb::Delete,
-            (&Method::DELETE, true) => Verb::DeleteCollection,
+            // Nor are the objects of all namespaces deleted at once.
+            (&Method::DELETE, true) if offers(target, Verb::DeleteCollection) => Verb::DeleteCollection,
             _ => return Err(status_of::method_not_allowed()),
         };
         let mut request = km_api::Request::new(verb, target.resource, &target.namespace, &target.name);
@@ -203,6 +204,12 @@ impl Front {
         }
         Ok(request)
     }
+}
+
+/// Tells whether discovery names `verb` for the resource, and the path is of the scope where it is served.
+fn offers(target: &ResourcePath, verb: Verb) -> bool {
+    let scoped = target.resource.is_namespaced() != target.namespace.is_empty();
+    scoped && discovery::verbs(target.resource).contains(&verb.as_str())
 }
 
 async fn read_body(asked: &Asked, request: &km_api::Request, body: km_net::Body) -> Result<Body, Status> {

@@ -60,7 +60,11 @@ pub(crate) fn parse(path: &str) -> Target {
     };
     let Some(split) = split(raw) else { return Target::NonResource };
     let (namespace, name) = (decode(split.namespace), decode(split.name));
-    match resource::find(group, version, split.plural) {
+    // What is allowed in a namespace must not reach what lies in none; and a collection has no subresources.
+    let served = |resource: &&'static Resource| {
+        (namespace.is_empty() || resource.is_namespaced()) && (!name.is_empty() || split.subresource.is_empty())
+    };
+    match resource::find(group, version, split.plural).filter(served) {
         Some(resource) => Target::Resource(ResourcePath {
             resource,
             namespace,
@@ -158,6 +162,13 @@ mod tests {
             ("/apis/apps/v1/namespaces/a/deployments/d/scale", "deployments|a|d|scale||false"),
             ("/api/v1/watch/namespaces/a/pods", "pods|a||||true"),
             ("/apis/apps/v1/namespaces/a/daemonsets/d", "unknown apps daemonsets a d"),
+            ("/api/v1/namespaces/a/nodes/n", "unknown  nodes a n"),
+            ("/api/v1/namespaces/a/namespaces/b", "unknown  namespaces a b"),
+            (
+                "/apis/rbac.authorization.k8s.io/v1/namespaces/a/clusterroles",
+                "unknown rbac.authorization.k8s.io clusterroles a ",
+            ),
+            ("/api/v1/namespaces/a/pods//status", "unknown  pods a "),
             ("/apis/apps/v1", "none"),
             ("/api", "none"),
             ("/", "none"),

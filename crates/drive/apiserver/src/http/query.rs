@@ -3,7 +3,7 @@
 //! Unknown parameters are ignored, as upstream does. What is known but malformed is a 400 in the words of
 //! upstream's decoder of `ListOptions`.
 
-use km_api::{Options, Propagation, Status};
+use km_api::{Options, Propagation, Reason, Status};
 
 use super::path::decode_query;
 
@@ -54,8 +54,14 @@ fn set(query: &mut Query, name: &str, value: String) -> Result<(), Status> {
         }
         "allowWatchBookmarks" => options.allow_watch_bookmarks = boolean(&value),
         "sendInitialEvents" => options.send_initial_events = Some(boolean(&value)),
-        "dryRun" => options.dry_run = dry_run(&value)?,
-        "fieldValidation" => options.field_validation = value,
+        "dryRun" => {
+            one_of("dryRun", &value, &["All"])?;
+            options.dry_run = value == "All";
+        }
+        "fieldValidation" => {
+            one_of("fieldValidation", &value, &["Ignore", "Strict", "Warn"])?;
+            options.field_validation = value;
+        }
         "fieldManager" => options.field_manager = value,
         "force" => options.force = boolean(&value),
         "gracePeriodSeconds" if !value.is_empty() => options.grace_period_seconds = Some(number(&value)?),
@@ -77,12 +83,15 @@ fn number(value: &str) -> Result<i64, Status> {
     value.parse().map_err(|_| Status::bad_request(format!("strconv.ParseInt: parsing {value:?}: invalid syntax")))
 }
 
-fn dry_run(value: &str) -> Result<bool, Status> {
-    match value {
-        "" => Ok(false),
-        "All" => Ok(true),
-        other => Err(Status::bad_request(format!("dryRun: Unsupported value: {other:?}: supported values: \"All\""))),
+/// Refuses what is neither empty nor in `supported`. k8s 1.37 apimachinery pkg/apis/meta/v1/validation/validation.go;
+/// upstream's 422 names the options' kind besides.
+fn one_of(name: &str, value: &str, supported: &[&str]) -> Result<(), Status> {
+    if value.is_empty() || supported.contains(&value) {
+        return Ok(());
     }
+    let list: Vec<String> = supported.iter().map(|word| format!("{word:?}")).collect();
+    let text = format!("{name}: Unsupported value: {value:?}: supported values: {}", list.join(", "));
+    Err(Status::failure(422, Reason::Invalid, text))
 }
 
 fn propagation(value: &str) -> Result<Propagation, Status> {
@@ -112,7 +121,8 @@ mod tests {
     #[test]
     fn impossible_values_are_refused() {
         assert_eq!(parse("limit=many").unwrap_err().code, 400);
-        assert_eq!(parse("dryRun=Some").unwrap_err().code, 400);
+        assert_eq!(parse("dryRun=Some").unwrap_err().code, 422);
+        assert_eq!(parse("fieldValidation=Some").unwrap_err().code, 422);
         assert_eq!(parse("propagationPolicy=Sometimes").unwrap_err().code, 400);
     }
 }
