@@ -18,7 +18,7 @@ use tracing::{debug, warn};
 use crate::context::{Context, Dirs, PodContext};
 use crate::downward::Facts;
 use crate::images::{self, Fetches};
-use crate::pod_config::{self, Inputs};
+use crate::pod_config::{self, ImageUser, Inputs};
 use crate::probes::{self, Target};
 use crate::runtime::capabilities::BoundingSet;
 use crate::{relist, variables, volumes};
@@ -173,12 +173,18 @@ async fn create(
     let mounts = mounts(ctx, pod, &spec, attempt, &environment).map_err(config_error)?;
     // The reference is asked for by its name: a digest of an imported image is no name that CRI finds.
     let wanted = images::normalize(spec.image.as_deref().unwrap_or_default()).unwrap_or(image);
+    let image_user = match ctx.runtime.cri.image_status(&wanted).await {
+        Ok(Some(image)) => ImageUser::of(&image),
+        Ok(None) => ImageUser::Unknown,
+        Err(error) => return Err(CreateFailure::Runtime(error.to_string())),
+    };
     let config = pod_config::container(Inputs {
         data: &ctx.data,
         pod,
         container: &spec,
         attempt,
         image: wanted,
+        image_user,
         environment,
         mounts,
         bounding: BoundingSet::of_self().ok(),

@@ -169,6 +169,28 @@ fn annotations(pod: &Pod) -> HashMap<String, String> {
     pod.metadata.annotations.clone().unwrap_or_default().into_iter().collect()
 }
 
+/// Whom an image runs as by itself.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) enum ImageUser {
+    /// A number; 0 where the image says nothing.
+    Id(i64),
+    /// A name, which only the image's own files could turn into a number.
+    Name(String),
+    /// Nobody asked.
+    #[default]
+    Unknown,
+}
+
+impl ImageUser {
+    pub(crate) fn of(image: &pb::Image) -> Self {
+        match &image.uid {
+            Some(id) => Self::Id(id.value),
+            None if image.username.is_empty() => Self::Id(0),
+            None => Self::Name(image.username.clone()),
+        }
+    }
+}
+
 /// What a container's configuration needs beside the pod.
 pub(crate) struct Inputs<'a> {
     pub(crate) data: &'a ExecutorData,
@@ -176,6 +198,8 @@ pub(crate) struct Inputs<'a> {
     pub(crate) container: &'a Container,
     pub(crate) attempt: u32,
     pub(crate) image: String,
+    /// Whom the image runs as where the pod does not say.
+    pub(crate) image_user: ImageUser,
     pub(crate) environment: Vec<(String, String)>,
     pub(crate) mounts: Vec<pb::Mount>,
     pub(crate) bounding: Option<BoundingSet>,
@@ -274,9 +298,11 @@ fn security(inputs: &Inputs<'_>) -> Result<pb::LinuxContainerSecurityContext, St
     let own: SecurityContext = inputs.container.security_context.clone().unwrap_or_default();
     let user = own.run_as_user.or(of_pod.run_as_user);
     let group = own.run_as_group.or(of_pod.run_as_group);
-    if own.run_as_non_root.or(of_pod.run_as_non_root) == Some(true) && user == Some(0) {
+    if own.run_as_non_root.or(of_pod.run_as_non_root) == Some(true)
+        && let Some(why) = runs_as_root(user, &inputs.image_user)
+    {
         return Err(format!(
-            "container's runAsUser breaks non-root policy (pod: \"{}_{}({})\", container: {})",
+            "{why} (pod: \"{}_{}({})\", container: {})",
             inputs.pod.key.name, inputs.pod.key.namespace, inputs.pod.uid, inputs.container.name
         ));
     }
@@ -306,6 +332,19 @@ fn security(inputs: &Inputs<'_>) -> Result<pb::LinuxContainerSecurityContext, St
         seccomp: Some(seccomp(own.seccomp_profile.as_ref(), of_pod.seccomp_profile.as_ref(), privileged)),
         ..pb::LinuxContainerSecurityContext::default()
     })
+}
+
+/// Returns why a container that must not run as root may do so.
+// k8s 1.37 pkg/kubelet/kuberuntime/security_context_others.go, verifyRunAsNonRoot.
+fn runs_as_root(user: Option<i64>, image: &ImageUser) -> Option<String> {
+    match (user, image) {
+        (Some(0), _) => Some("container's runAsUser breaks non-root policy".into()),
+        (None, ImageUser::Id(0)) => Some("container has runAsNonRoot and image will run as root".into()),
+        (None, ImageUser::Name(name)) => Some(format!(
+            "container has runAsNonRoot and image has non-numeric user ({name}), cannot verify user is non-root"
+        )),
+        _ => None,
+    }
 }
 
 // k8s 1.33 pkg/securitycontext/util.go.
@@ -380,4 +419,22 @@ pub(crate) fn below(base: PathBuf, sub_path: &str) -> Result<PathBuf, String> {
     use std::path::{Component, Path};
     let safe = Path::new(sub_path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if safe { Ok(base.join(sub_path)) } else { Err(format!("subPath {sub_path:?} must not leave the volume")) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn non_root_is_verified_against_the_image() {
+        let image = |uid: Option<i64>, name: &str| {
+            let uid = uid.map(|value| pb::Int64Value { value });
+            ImageUser::of(&pb::Image { uid, username: name.into(), ..pb::Image::default() })
+        };
+        assert!(runs_as_root(Some(0), &image(Some(5), "")).is_some());
+        assert!(runs_as_root(None, &image(None, "")).is_some(), "an image without a user runs as root");
+        assert!(runs_as_root(None, &image(None, "nobody")).unwrap().contains("non-numeric user (nobody)"));
+        assert_eq!(runs_as_root(None, &image(Some(5), "")), None);
+        assert_eq!(runs_as_root(Some(5), &image(Some(0), "")), None);
+    }
 }
