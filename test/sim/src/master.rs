@@ -82,6 +82,11 @@ impl World {
         for (framework, generation) in std::mem::take(&mut self.master.streams).into_values() {
             self.master_closes(framework, generation, "the connection was lost");
         }
+        for asked in std::mem::take(&mut self.master.requests).into_values() {
+            if let Asked::Subscribe { framework, generation } = asked {
+                self.master_closes(framework, generation, "the connection was lost");
+            }
+        }
         for (link, host) in std::mem::take(&mut self.master.links) {
             let delay = self.delay();
             self.post(delay, Input::AgentLinkDown { host, link: link.0 });

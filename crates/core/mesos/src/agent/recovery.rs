@@ -4,9 +4,10 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use km_base::Timestamp;
 use km_mesos::resources::Resources;
+use km_mesos::task_status::Reason;
 use km_mesos::{AgentInfo, TaskState};
 
-use super::{Action, Agent, Executor, Framework, HeldTask, Phase, Record, RecoveredContainer, Settings};
+use super::{Action, Agent, Ending, Executor, Framework, HeldTask, Phase, Record, RecoveredContainer, Settings};
 use crate::ids::Uuids;
 use crate::link::{Registration, RunningExecutor, ToMaster};
 
@@ -156,6 +157,26 @@ impl Agent {
                 executor.phase = Phase::Terminating;
                 super::containers::destroy(executor, out);
             }
+        }
+        self.drop_tasks_without_executor(now, out);
+    }
+
+    /// Ends tasks that were written down before their executor was: nothing will ever start them.
+    fn drop_tasks_without_executor(&mut self, now: Timestamp, out: &mut Vec<Action>) {
+        let lost: Vec<_> = self
+            .tasks
+            .iter()
+            .filter(|((framework_id, _), task)| {
+                let executor = (framework_id.clone(), task.record.executor_id.clone().unwrap_or_default());
+                let is_over = task.record.known_state().is_some_and(TaskState::is_terminal);
+                !is_over && !self.executors.contains_key(&executor)
+            })
+            .map(|(key, _)| key.clone())
+            .collect();
+        for key in lost {
+            let state = self.state_for(&key.0, TaskState::Dropped);
+            let dropped = Ending::new(state, Reason::AgentRestarted, "Task launched during agent restart");
+            self.agent_update(now, &key, &dropped, out);
         }
     }
 

@@ -337,6 +337,17 @@ fn a_restart_drops_a_launch_that_never_arrived() {
 }
 
 #[test]
+fn a_restart_drops_a_task_whose_executor_was_not_written_down() {
+    // test/sim, seed 43: the agent died between two records, and the task was STAGING for ever.
+    let mut world = World::new();
+    world.run("t1");
+    world.records.retain(|record| !matches!(record, Record::Executor { .. }));
+    let shown = world.restart(false);
+    let dropped = "update: t1 TASK_DROPPED REASON_AGENT_RESTARTED (latest TASK_DROPPED)";
+    assert!(shown.iter().any(|line| line == dropped), "{shown:?}");
+}
+
+#[test]
 fn a_restart_reports_an_executor_that_is_gone_or_stays_away() {
     let mut world = World::running();
     assert_eq!(world.restart(false)[0], "destroy");
