@@ -116,7 +116,7 @@ impl Runtime {
         let footprint = config.footprint(&cgroups);
         prepare(&config, &programs, &footprint)?;
         let log = open_log(&config.work_dir.join("supervisor.log"))?;
-        supervisor::ensure(&footprint, log).map_err(RuntimeError::Supervisor)?;
+        supervisor::ensure(&footprint, &programs.path, log).map_err(RuntimeError::Supervisor)?;
         cgroups.create().map_err(RuntimeError::Cgroup)?;
 
         let running = ProcessId::read(&footprint.pid_file()).filter(|process| process.is_alive());

@@ -4,7 +4,7 @@
 //! cannot clean up. So a second process of the same binary, reparented, in a session of its own and at the root of every
 //! cgroup hierarchy, waits for the executor's end. It holds no tokio runtime and next to no memory.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -20,8 +20,9 @@ pub const SUPERVISOR_COMMAND: &str = "executor-supervisor";
 /// This very program, also after its file was replaced.
 const THIS_PROGRAM: &str = "/proc/self/exe";
 
-/// Starts a supervisor for a runtime unless one is there.
-pub(super) fn ensure(footprint: &Footprint, log: File) -> io::Result<()> {
+/// Starts a supervisor for a runtime unless one is there. `path` is where it finds the programs that it sweeps with:
+/// nft and ip are not in the folders that are searched where nothing is said.
+pub(super) fn ensure(footprint: &Footprint, path: &OsStr, log: File) -> io::Result<()> {
     if ProcessId::read(&footprint.supervisor_file()).is_some_and(ProcessId::is_alive) {
         return Ok(());
     }
@@ -31,6 +32,7 @@ pub(super) fn ensure(footprint: &Footprint, log: File) -> io::Result<()> {
         .arg(&footprint.socket_dir)
         .current_dir("/")
         .env_clear()
+        .env("PATH", path)
         .stdin(Stdio::null())
         .stdout(Stdio::null())
         .stderr(log)
