@@ -238,6 +238,11 @@ async fn pods_and_services_are_reached_through_the_server() {
     server.client().patch(&PODS, "default", "web", "status", ContentType::MergePatch, status).await.unwrap();
     let pod = format!("/api/v1/namespaces/default/pods/web:{port}/proxy/a/b?c=d");
     assert_eq!(server.kubectl(&["get", "--raw", &pod]).await, "web was asked /a/b?c=d");
+    // A pod that says it is where the kubelet is does not get the kubelet to obey.
+    let node = server.client().get(&NODES, "", "n1").await.unwrap().to_value();
+    let port = &node["status"]["daemonEndpoints"]["kubeletEndpoint"]["Port"];
+    let disguised = format!("/api/v1/namespaces/default/pods/https:web:{port}/proxy/exec/x");
+    assert_eq!(server.kubectl(&["get", "--raw", &disguised]).await, " asked /exec/x\n");
     server.kubectl(&["create", "service", "clusterip", "web", "--tcp=80:80"]).await;
     let none = server.try_kubectl(&["get", "--raw", "/api/v1/namespaces/default/services/web:80/proxy/"], "").await;
     assert!(String::from_utf8_lossy(&none.stderr).contains("no endpoints available for service \"web\""));
