@@ -127,18 +127,24 @@ impl Writer {
         Self { mvcc, deps, epoch: 0 }
     }
 
-    /// Makes the objects that every cluster has and this one lacks, waits until they are durable, shows and
-    /// returns the state that has them.
+    /// Makes the objects that every cluster has and this one lacks, gives older ones what they lack, waits until
+    /// that is durable, shows and returns the state that has it.
     pub(crate) async fn bootstrap(&mut self, published: &watch::Sender<Snapshot>) -> Result<Snapshot, BootstrapError> {
         let identity = Identity::authenticated("system:apiserver", &[km_api::identity::SYSTEM_MASTERS]);
         let mut last = None;
         for (resource, object) in km_registry::bootstrap_objects(&self.deps.config) {
             let text = |field: &str| object["metadata"][field].as_str().unwrap_or_default().to_owned();
             let (namespace, name) = (text("namespace"), text("name"));
-            if self.mvcc.head().get(&km_registry::key(resource, &namespace, &name)).is_some() {
-                continue;
-            }
-            let request = Request::new(Verb::Create, resource, &namespace, "");
+            let key = km_registry::key(resource, &namespace, &name);
+            let found = self.mvcc.head().get(&key).and_then(|entry| crate::view::object(entry));
+            let (verb, name_in_path, object) = match found {
+                None => (Verb::Create, "", object),
+                Some(found) => match km_registry::bootstrap::reconciled(&found.to_value(), &object) {
+                    None => continue,
+                    Some(updated) => (Verb::Update, name.as_str(), updated),
+                },
+            };
+            let request = Request::new(verb, resource, &namespace, name_in_path);
             let request = request.body(ContentType::Json, object.to_string());
             let failed = |status| BootstrapError::Refused { resource: resource.plural, name: name.clone(), status };
             // The acknowledgement of the last one is that of all.

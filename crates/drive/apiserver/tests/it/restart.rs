@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use km_api::Options;
-use km_api::resource::CONFIG_MAPS;
+use km_api::resource::{CLUSTER_ROLES, CONFIG_MAPS};
+use km_api::{ContentType, Options};
 use serde_json::json;
 
 use crate::child;
@@ -28,6 +28,23 @@ async fn restart_keeps_everything_and_revisions_go_on() {
     assert!(next.meta().revision() > made.meta().revision());
     assert!(server.kubectl(&["get", "cm", "kept", "-o", "name"]).await.contains("kept"));
     server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn restart_gives_older_roles_what_they_lack() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path()).await;
+    let older = json!({"rules": [{"apiGroups": [""], "resources": ["nodes"], "verbs": ["get"]}]}).to_string();
+    let role = "system:node-proxier";
+    server.client().patch(&CLUSTER_ROLES, "", role, "", ContentType::MergePatch, older).await.unwrap();
+    server.stop().await;
+    for _ in 0..2 {
+        let server = Server::start(dir.path()).await;
+        let found = server.client().get(&CLUSTER_ROLES, "", role).await.unwrap();
+        let rules = found.to_value()["rules"].to_string();
+        assert!(rules.contains("endpointslices") && rules.matches("nodes").count() == 2, "{rules}");
+        server.stop().await;
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
