@@ -130,13 +130,13 @@ impl Signer {
         match self.verdict(csr).await? {
             Verdict::Wait => Ok(()),
             Verdict::Approve(why) => {
-                self.condition(name, "Approved", "AutoApproved", why).await?;
+                self.condition(csr, "Approved", "AutoApproved", why).await?;
                 info!(csr = name, user = text(csr, "/spec/username"), why, "approved a signing request");
                 Ok(())
             }
             Verdict::Deny(why) => {
                 warn!(csr = name, user = text(csr, "/spec/username"), why, "denied a signing request");
-                self.condition(name, "Denied", "AutoDenied", &why).await
+                self.condition(csr, "Denied", "AutoDenied", &why).await
             }
         }
     }
@@ -152,11 +152,13 @@ impl Signer {
         };
         let Some(node) = node_of(&request) else { return Ok(Verdict::Wait) };
         let user = text(csr, "/spec/username");
-        let itself = user == request.subject.common_name;
+        let groups = csr.pointer("/spec/groups").and_then(Value::as_array);
+        let is_node = groups.into_iter().flatten().any(|group| group == km_api::identity::SYSTEM_NODES);
+        let itself = is_node && user == request.subject.common_name;
         match signer {
             NODE_CLIENT if !plain_client(&request) => Ok(Verdict::Wait),
             NODE_CLIENT if itself => Ok(Verdict::Approve("renewal by the node itself")),
-            NODE_CLIENT => self.claim_token(text(csr, "/metadata/name"), user, node).await,
+            NODE_CLIENT => self.claim_token(text(csr, "/metadata/uid"), user, node).await,
             _ if itself && self.addresses_are_the_nodes(&request, node).await? => {
                 Ok(Verdict::Approve("every address is the node's own"))
             }
@@ -164,7 +166,7 @@ impl Signer {
         }
     }
 
-    /// Uses up the bootstrap token that the request was made with.
+    /// Uses up the bootstrap token that the request (by its UID: a name can be used again) was made with.
     async fn claim_token(&self, csr: &str, user: &str, node: &str) -> Result<Verdict, Status> {
         let Some(secret) = crate::authn::token_of_user(&self.service.state(), user) else {
             return Ok(Verdict::Wait);
@@ -209,44 +211,56 @@ impl Signer {
             .collect();
         own.push(node);
         let asked = request.dns_names.iter().cloned().chain(request.ip_addresses.iter().map(ToString::to_string));
-        let foreign: Vec<String> = asked.filter(|name| !own.contains(&name.as_str())).collect();
+        // A node writes its own addresses: they do not make it the API server.
+        let service_ip = self.service.config.service_cidr.address(1).to_string();
+        let servers = |name: &str| name == service_ip || name == "kubernetes" || name.starts_with("kubernetes.default");
+        let foreign: Vec<String> = asked.filter(|name| servers(name) || !own.contains(&name.as_str())).collect();
         if !foreign.is_empty() {
             debug!(node, ?foreign, "a serving certificate asks for addresses that are not the node's");
         }
         Ok(foreign.is_empty())
     }
 
-    async fn condition(&self, name: &str, kind: &str, reason: &str, message: &str) -> Result<(), Status> {
+    async fn condition(&self, csr: &Value, kind: &str, reason: &str, message: &str) -> Result<(), Status> {
         let now = (self.clock)().rfc3339();
-        let patch = json!({"status": {"conditions": [{
+        let status = json!({"conditions": [{
             "type": kind, "status": "True", "reason": reason, "message": message,
             "lastUpdateTime": now, "lastTransitionTime": now,
-        }]}});
-        self.client
-            .patch(&CSRS, "", name, "approval", ContentType::StrategicMergePatch, patch.to_string())
-            .await
-            .map(|_| ())
+        }]});
+        self.write(csr, "approval", status).await
+    }
+
+    /// Writes to exactly the request that was looked at: another may have taken its name since.
+    async fn write(&self, csr: &Value, subresource: &str, status: Value) -> Result<(), Status> {
+        let version = text(csr, "/metadata/resourceVersion");
+        let patch = json!({"metadata": {"resourceVersion": version}, "status": status}).to_string();
+        let name = text(csr, "/metadata/name");
+        self.client.patch(&CSRS, "", name, subresource, ContentType::StrategicMergePatch, patch).await.map(|_| ())
     }
 
     async fn sign(&self, csr: &Value) -> Result<(), Status> {
         let name = text(csr, "/metadata/name");
-        if ![NODE_CLIENT, NODE_SERVING, CLIENT].contains(&text(csr, "/spec/signerName")) {
+        let signer = text(csr, "/spec/signerName");
+        if ![NODE_CLIENT, NODE_SERVING, CLIENT].contains(&signer) {
             return Ok(());
         }
-        let patch = match self.certificate(csr) {
-            Ok(certificate) => json!({"status": {"certificate": STANDARD.encode(certificate)}}),
-            Err(error) => {
-                warn!(csr = name, error = %chain(&error), "a signing request cannot be signed");
-                json!({"status": {"conditions": [{
-                    "type": "Failed", "status": "True", "reason": "SigningError",
-                    "message": chain(&error).to_string(), "lastUpdateTime": (self.clock)().rfc3339(),
-                }]}})
-            }
+        let signed = requested(csr).and_then(|request| match unfit(signer, &request, csr) {
+            Some(why) => Ok(Err(why)),
+            None => self.certificate(csr).map(Ok),
+        });
+        let failed = |reason: &str, why: String| {
+            warn!(csr = name, reason, why, "a signing request cannot be signed");
+            json!({"conditions": [{
+                "type": "Failed", "status": "True", "reason": reason,
+                "message": why, "lastUpdateTime": (self.clock)().rfc3339(),
+            }]})
         };
-        self.client
-            .patch(&CSRS, "", name, "status", ContentType::StrategicMergePatch, patch.to_string())
-            .await
-            .map(|_| ())
+        let status = match signed {
+            Ok(Ok(certificate)) => json!({"certificate": STANDARD.encode(certificate)}),
+            Ok(Err(why)) => failed("SignerValidationFailure", why.to_owned()),
+            Err(error) => failed("SigningError", chain(&error).to_string()),
+        };
+        self.write(csr, "status", status).await
     }
 
     fn certificate(&self, csr: &Value) -> Result<String, PkiError> {
@@ -303,6 +317,31 @@ fn state(csr: &Value) -> State {
     } else {
         State::Pending
     }
+}
+
+/// Says why a signer does not sign this, whoever approved it: the right to approve for one signer is not the right to
+/// make any certificate. k8s 1.37 pkg/controller/certificates/signer, and pkg/apis/certificates: IsKubelet{Client,Serving}CSR.
+fn unfit(signer: &str, request: &CertificateRequest, csr: &Value) -> Option<&'static str> {
+    let usages: Vec<&str> = csr["spec"]["usages"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let wanted = if signer == NODE_SERVING { "server auth" } else { "client auth" };
+    if !usages.contains(&wanted)
+        || usages.iter().any(|usage| ![wanted, "digital signature", "key encipherment"].contains(usage))
+    {
+        return Some("usages do not match those of the signer");
+    }
+    if signer == CLIENT {
+        let masters = request.subject.organizations.iter().any(|o| o == km_api::identity::SYSTEM_MASTERS);
+        return masters.then_some("use of this signer with the group system:masters is not allowed");
+    }
+    if node_of(request).is_none() {
+        return Some("subject is not that of a node");
+    }
+    let named = !request.dns_names.is_empty() || !request.ip_addresses.is_empty();
+    let plain = request.email_addresses.is_empty() && request.uris.is_empty();
+    if !plain || named != (signer == NODE_SERVING) {
+        return Some("subject alternative names do not match those of the signer");
+    }
+    None
 }
 
 /// Returns the node that a certificate of this subject would stand for.

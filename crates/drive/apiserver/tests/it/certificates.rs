@@ -26,7 +26,7 @@ async fn server_with_token(dir: &std::path::Path) -> Server {
     server
 }
 
-/// Posts a request and waits until it is decided: the certificate, or the type of the condition that ends it.
+/// Posts a request and waits until it is decided.
 async fn ask(
     client: &Client,
     name: &str,
@@ -34,9 +34,18 @@ async fn ask(
     usage: &str,
     pem: &str,
 ) -> Result<Result<String, String>, Status> {
+    post(client, name, signer, usage, pem).await?;
+    decided(client, name).await
+}
+
+async fn post(client: &Client, name: &str, signer: &str, usage: &str, pem: &str) -> Result<(), Status> {
     let csr = json!({"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": name},
         "spec": {"request": STANDARD.encode(pem), "signerName": signer, "usages": ["digital signature", usage]}});
-    client.create(&CSRS, "", csr.to_string()).await?;
+    client.create(&CSRS, "", csr.to_string()).await.map(|_| ())
+}
+
+/// Waits until a request is decided: the certificate, or the type of the condition that ends it.
+async fn decided(client: &Client, name: &str) -> Result<Result<String, String>, Status> {
     let deadline = tokio::time::Instant::now() + PATIENCE;
     loop {
         let csr: Value = client.get(&CSRS, "", name).await?.to_value();
@@ -75,9 +84,42 @@ async fn bootstrap_token_becomes_one_certificate_of_its_own_node() {
     assert_eq!(node.create(&NODES, "", other.to_string()).await.unwrap_err().code, 403);
     let status = json!({"status": {"addresses": [{"type": "InternalIP", "address": "10.1.2.3"}]}}).to_string();
     node.patch(&NODES, "", "n1", "status", km_api::ContentType::MergePatch, status).await.unwrap();
+    // A node that calls itself the API server waits for a person; the next request shows that this one was looked at.
+    let status = json!({"status": {"addresses": [
+        {"type": "InternalIP", "address": "10.1.2.3"}, {"type": "Hostname", "address": "kubernetes.default.svc"}]}});
+    node.patch(&NODES, "", "n1", "status", km_api::ContentType::MergePatch, status.to_string()).await.unwrap();
+    let (pem, _) = make_request("system:node:n1", Some("system:nodes"), &["kubernetes.default.svc".to_owned()]).unwrap();
+    post(&node, "disguised", SERVING, "server auth", &pem).await.unwrap();
     let names = ["10.1.2.3".to_owned(), "n1".to_owned()];
     let (pem, _) = make_request("system:node:n1", Some("system:nodes"), &names).unwrap();
     ask(&node, "serving", SERVING, "server auth", &pem).await.unwrap().unwrap();
+    assert!(node.get(&CSRS, "", "disguised").await.unwrap().to_value()["status"]["conditions"].is_null());
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_approval_for_one_signer_makes_no_other_certificate() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path()).await;
+    let admin = server.client();
+    let approved = json!({"status": {"conditions": [{"type": "Approved", "status": "True", "reason": "ByHand"}]}});
+    for (name, signer, usage, user, group, names) in [
+        ("masters", SERVING, "client auth", "admin", "system:masters", vec![]),
+        ("both", SERVING, "client auth", "system:node:n1", "system:nodes", vec!["n1".to_owned()]),
+        ("named", CLIENT, "client auth", "system:node:n1", "system:nodes", vec!["n1".to_owned()]),
+        ("root", "kubernetes.io/kube-apiserver-client", "client auth", "me", "system:masters", vec![]),
+    ] {
+        let (pem, _) = make_request(user, Some(group), &names).unwrap();
+        post(&admin, name, signer, usage, &pem).await.unwrap();
+        let kind = km_api::ContentType::StrategicMergePatch;
+        admin.patch(&CSRS, "", name, "approval", kind, approved.to_string()).await.unwrap();
+        assert_eq!(decided(&admin, name).await.unwrap().unwrap_err(), "Failed", "{name}");
+    }
+    let (pem, _) = make_request("jane", Some("dev"), &[]).unwrap();
+    post(&admin, "jane", "kubernetes.io/kube-apiserver-client", "client auth", &pem).await.unwrap();
+    let kind = km_api::ContentType::StrategicMergePatch;
+    admin.patch(&CSRS, "", "jane", "approval", kind, approved.to_string()).await.unwrap();
+    decided(&admin, "jane").await.unwrap().unwrap();
     server.stop().await;
 }
 
