@@ -27,6 +27,7 @@ lint:  ## Formatting, lints, the law of the layers.
 	@scripts/packages.sh build run test
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+	@scripts/status.sh --check
 
 unit:  ## Unit, property, simulation and integration tests.
 	@scripts/packages.sh build run test

@@ -16,7 +16,7 @@ for purpose in "$@"; do
   for need in "${needs[@]}"; do
     program=${need%%:*} package=${need#*:}
     case $program in
-      /*) [ -x "$program" ] && continue ;;
+      /*) [ -e "$program" ] && continue ;;
       pip3) python3 -m pip --version >/dev/null 2>&1 && continue ;;
       *) command -v "$program" >/dev/null 2>&1 && continue ;;
     esac

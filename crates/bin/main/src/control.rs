@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 use rustix::fs::{FlockOperation, flock};
@@ -13,6 +14,10 @@ use tokio::io::{AsyncBufReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::{UnixListener, UnixStream};
 
 use crate::layout::Layout;
+
+/// What the kernel gets to take a killed process apart.
+const DYING: Duration = Duration::from_secs(5);
+const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// Holds a data folder for this process.
 pub(crate) struct Lock {
@@ -54,17 +59,34 @@ pub(crate) fn lock(layout: &Layout) -> anyhow::Result<Lock> {
 }
 
 /// Returns the pid of the `km up` that has the folder, if one has.
+///
+/// One that was just killed holds its lock until the kernel has taken it apart; that is waited for.
 pub(crate) fn running(layout: &Layout) -> anyhow::Result<Option<u32>> {
     if !layout.lock().exists() {
         return Ok(None);
     }
-    let mut file = open(layout)?;
-    if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
-        return Ok(None);
+    let deadline = Instant::now() + DYING;
+    loop {
+        let mut file = open(layout)?;
+        if flock(&file, FlockOperation::NonBlockingLockExclusive).is_ok() {
+            return Ok(None);
+        }
+        let mut pid = String::new();
+        file.read_to_string(&mut pid).context("failed to read the lock")?;
+        let pid: Option<u32> = pid.trim().parse().ok();
+        if pid.is_none_or(lives) || Instant::now() >= deadline {
+            return Ok(pid);
+        }
+        std::thread::sleep(LOOK_EVERY);
     }
-    let mut pid = String::new();
-    file.read_to_string(&mut pid).context("failed to read the lock")?;
-    Ok(pid.trim().parse().ok())
+}
+
+/// Tells whether a process is there and not about to end (`proc_pid_stat(5)`: its state is the first field after
+/// the name in parentheses).
+fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let state = stat.rsplit_once(") ").and_then(|(_, fields)| fields.chars().next());
+    state.is_some_and(|state| !"ZXx".contains(state))
 }
 
 fn open(layout: &Layout) -> anyhow::Result<File> {

@@ -105,8 +105,24 @@ async fn run_proxy(mut hooks: Hooks, tasks: TaskSet, proxies: watch::Sender<Opti
         }
     });
     let deps = ProxyDeps { client: node.client, host_ports: receiver };
-    if let Err(error) = Proxy::new(config, deps).run(shutdown.begun()).await {
+    // The executor lets go of the node before it sweeps: a proxy that went on would write its rules anew.
+    let ended = async move {
+        tokio::select! {
+            () = shutdown.begun() => {}
+            () = let_go(hooks.node) => {}
+        }
+    };
+    if let Err(error) = Proxy::new(config, deps).run(ended).await {
         error!(error = %chain(&error), "the service proxy ended; Services do not work on this node");
+    }
+}
+
+/// Waits until the executor serves its node no longer.
+async fn let_go(mut node: watch::Receiver<Option<NodeHandle>>) {
+    while node.changed().await.is_ok() {
+        if node.borrow_and_update().is_none() {
+            return;
+        }
     }
 }
 
