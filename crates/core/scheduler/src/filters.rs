@@ -19,6 +19,9 @@ pub(crate) fn node_admits(
     node: &NodeView,
     view: &View,
 ) -> Result<(), Misfit> {
+    if ask.roles.is_empty() {
+        return Err(Misfit::Roles);
+    }
     if let Some(name) = pod::node_name(pod) {
         // The pod is bound already: only what the agent holds can still say no.
         if name != node.name {

@@ -12,6 +12,8 @@ use km_mesos::resources::Milli;
 pub(crate) enum Misfit {
     /// `spec.nodeName` names another node.
     OtherNode,
+    /// The framework is in none of the roles that the pod's annotation names.
+    Roles,
     /// Node selector or required node affinity does not match.
     Selector,
     /// The node is cordoned.
@@ -60,6 +62,7 @@ impl Misfit {
         let verb = |single: &str, plural: &str| format!("{count} {}", if one { single } else { plural });
         match self {
             Self::OtherNode => verb("is not the node asked for", "are not the node asked for"),
+            Self::Roles => verb("offers nothing to the pod's roles", "offer nothing to the pod's roles"),
             Self::Selector => verb("does not match the node selector", "do not match the node selector"),
             Self::Unschedulable => verb("is unschedulable", "are unschedulable"),
             Self::Taint(taint) => format!("{} untolerated taint {{{taint}}}", verb("has", "have")),
