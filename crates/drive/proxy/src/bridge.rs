@@ -42,8 +42,10 @@ pub(crate) async fn remove(bridge: &str) -> Result<(), ProxyError> {
     if exists(bridge) { ip(&["link", "delete", "dev", bridge]).await } else { Ok(()) }
 }
 
+/// Not /sys/class/net: that shows the network namespace in which /sys was mounted.
 fn exists(link: &str) -> bool {
-    std::path::Path::new("/sys/class/net").join(link).exists()
+    let devices = std::fs::read_to_string("/proc/self/net/dev").unwrap_or_default();
+    devices.lines().filter_map(|line| line.split_once(':')).any(|(name, _)| name.trim() == link)
 }
 
 async fn ip(arguments: &[&str]) -> Result<(), ProxyError> {
