@@ -14,7 +14,7 @@ use rustix::process::Signal;
 use crate::apache::{ApacheMesos, Launcher};
 use crate::network::Network;
 use crate::process::{ProcessId, descendants};
-use crate::shell::Shell;
+use crate::shell::{Shell, eventually};
 use crate::{suite, tree};
 
 /// The clients that every scenario must be right for.
@@ -22,6 +22,9 @@ pub(crate) const KUBECTL_VERSIONS: [&str; 2] = ["1.32", "1.37"];
 
 /// How long one command may take unless a test says otherwise: `km up` and `kubectl wait` are the longest.
 const COMMAND_LIMIT: Duration = Duration::from_secs(90);
+
+/// How long after `km down` its last traces may be there.
+const DOWN_LIMIT: Duration = Duration::from_secs(5);
 
 /// What the embedded agent offers: about what one Apache agent does, whatever the machine has.
 const EMBEDDED_RESOURCES: &str = "cpus:8;mem:4096;disk:8192;ports:[31000-31099]";
@@ -118,6 +121,11 @@ impl Cluster {
     /// It failed, or something is left.
     pub fn down(&self) -> anyhow::Result<()> {
         self.shell.output("km down")?;
+        // The kernel takes a network namespace's links down some milliseconds after its last process.
+        eventually(DOWN_LIMIT, "nothing left", || self.nothing_is_left())
+    }
+
+    fn nothing_is_left(&self) -> anyhow::Result<()> {
         let tables = self.shell.output("nft list tables")?;
         ensure!(tables.trim().is_empty(), "km down left nft tables: {tables}");
         let links = self.shell.output("ip -o link")?;

@@ -59,10 +59,14 @@ fn match_line(pattern: &str, line: &str, captures: &mut Captures) -> Result<bool
     let (text, names) = regex_of(pattern, captures)?;
     let regex = Regex::new(&text).map_err(|error| format!("`{pattern}`: {error}"))?;
     let Some(found) = regex.captures(line.trim_end()) else { return Ok(false) };
+    let mut learnt = Captures::new();
     for (index, name) in names.iter().enumerate() {
         let word = found.get(index + 1).map_or("", |word| word.as_str());
-        captures.insert(name.clone(), word.to_owned());
+        if learnt.insert(name.clone(), word.to_owned()).is_some_and(|other| other != word) {
+            return Ok(false);
+        }
     }
+    captures.extend(learnt);
     Ok(true)
 }
 
@@ -147,6 +151,7 @@ mod tests {
         let captures = check("x {{n}} {{m=[0-9]+}}/3\n{{n}}", "x one 2/3\none").unwrap();
         assert_eq!((captures["n"].as_str(), captures["m"].as_str()), ("one", "2"));
         assert!(check("{{n}}\n{{n}}", "one\ntwo").is_err());
+        assert!(check("{{n}} {{n}}", "one two").is_err());
         assert_eq!(substitute("kubectl get {{n}} {{other}}", &captures), "kubectl get one {{other}}");
     }
 }
