@@ -153,10 +153,13 @@ fn pod_of_foreign_roles_is_told_so_at_once() {
     let json = r#"{"metadata":{"namespace":"d","name":"p","uid":"p","annotations":{"k8s.mesosphere.io/roles":"prod"}},
         "spec":{"containers":[{"name":"c"}]}}"#;
     let pod = Event::Wait(Arc::new(Pod::decode(json.as_bytes()).unwrap()));
-    check(vec![(0, vec![node("a", ""), node("b", ""), pod])], expect![[r#"
+    check(
+        vec![(0, vec![node("a", ""), node("b", ""), pod])],
+        expect![[r#"
         -- 0s
         p: 0/2 agents fit: 2 offer nothing to the pod's roles
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
