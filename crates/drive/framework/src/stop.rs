@@ -4,6 +4,7 @@
 //! It runs in place of the framework's loop, never beside it: it takes over the subscription, tells each executor to
 //! shut down, and waits until the master knows of none.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,12 +12,13 @@ use futures::StreamExt as _;
 use km_mesos::scheduler::call::{Shutdown, Subscribe};
 use km_mesos::scheduler::{Call, call, event};
 use km_mesos::{AgentId, ExecutorId, FrameworkId, FrameworkInfo, master};
-use tracing::info;
 
 use crate::Mesos;
 
 /// Between two looks at what still runs, beside the events that tell of an executor's end.
 const LOOK_EVERY: Duration = Duration::from_millis(200);
+/// Looks between two SHUTDOWNs of one executor: 10 s.
+const REPEAT_EVERY: u32 = 50;
 
 /// Executors that did not end.
 #[derive(Debug, thiserror::Error)]
@@ -28,13 +30,24 @@ pub enum StopError {
         message: String,
     },
     /// Time was over.
-    #[error("{} executors are still running after {} s", left, patience.as_secs())]
+    #[error("executors are still running, or their agents have not come back to the master, after {} s", patience.as_secs())]
     Late {
-        /// How many.
-        left: usize,
         /// How long was waited.
         patience: Duration,
     },
+}
+
+/// What may still run.
+struct Survey {
+    executors: Vec<(ExecutorId, AgentId)>,
+    /// Agents that a master that was restarted waits for: what runs there is not known yet.
+    recovering: usize,
+}
+
+impl Survey {
+    fn is_over(&self) -> bool {
+        self.executors.is_empty() && self.recovering == 0
+    }
 }
 
 /// Shuts down the executors of the framework with this ID and waits for their end; returns how many there were.
@@ -42,14 +55,27 @@ pub enum StopError {
 /// # Errors
 /// [`StopError`].
 pub async fn stop_executors(mesos: Arc<dyn Mesos>, id: &str, patience: Duration) -> Result<usize, StopError> {
-    let failed = |message: String| StopError::Mesos { message };
     let id = FrameworkId::new(id);
-    let first = executors(&*mesos, &id).await.map_err(failed)?;
-    if first.is_empty() {
-        return Ok(0);
+    match tokio::time::timeout(patience, stop(&*mesos, &id)).await {
+        Ok(outcome) => outcome.map_err(|message| StopError::Mesos { message }),
+        Err(_) => Err(StopError::Late { patience }),
+    }
+}
+
+async fn stop(mesos: &dyn Mesos, id: &FrameworkId) -> Result<usize, String> {
+    loop {
+        let first = survey(mesos, id).await?;
+        if first.is_over() {
+            return Ok(0);
+        }
+        if !first.executors.is_empty() {
+            break;
+        }
+        // A master that was restarted knows neither framework nor executors before their agents are back.
+        tokio::time::sleep(LOOK_EVERY).await;
     }
     // As Mesos knows it: a subscription replaces everything.
-    let info = framework(&*mesos, &id).await.map_err(failed)?;
+    let info = framework(mesos, id).await?;
     let suppressed_roles = info.roles.clone();
     let subscribe = Call {
         framework_id: Some(id.clone()),
@@ -57,41 +83,28 @@ pub async fn stop_executors(mesos: Arc<dyn Mesos>, id: &str, patience: Duration)
         subscribe: Some(Subscribe { framework_info: info, suppressed_roles, ..Subscribe::default() }),
         ..Call::default()
     };
-    let mut session = mesos.subscribe(subscribe).await.map_err(failed)?;
-    let ended = async {
-        let mut told = 0;
-        loop {
-            let left = executors(&*mesos, &id).await.map_err(failed)?;
-            if left.is_empty() {
-                return Ok(first.len());
-            }
-            if told == 0 {
-                info!(executors = left.len(), "shutting executors down");
-            }
+    let mut session = mesos.subscribe(subscribe).await?;
+    let mut seen = BTreeSet::new();
+    for look in 0_u32.. {
+        let left = survey(mesos, id).await?;
+        if left.is_over() {
+            break;
+        }
+        for (executor_id, agent_id) in left.executors {
             // SHUTDOWN is not confirmed and may be lost with an agent's connection: it is repeated now and then.
-            if told % 50 == 0 {
-                for (executor_id, agent_id) in &left {
-                    let shutdown = Shutdown { executor_id: executor_id.clone(), agent_id: agent_id.clone() };
-                    let call = Call {
-                        framework_id: Some(id.clone()),
-                        r#type: Some(call::Type::Shutdown as i32),
-                        shutdown: Some(shutdown),
-                        ..Call::default()
-                    };
-                    session.caller.call(call).await.map_err(failed)?;
-                }
+            if seen.insert(executor_id.as_str().to_owned()) || look % REPEAT_EVERY == 0 {
+                let call = Call {
+                    framework_id: Some(id.clone()),
+                    r#type: Some(call::Type::Shutdown as i32),
+                    shutdown: Some(Shutdown { executor_id, agent_id }),
+                    ..Call::default()
+                };
+                session.caller.call(call).await?;
             }
-            told += 1;
-            next(&mut session, &id).await.map_err(failed)?;
         }
-    };
-    match tokio::time::timeout(patience, ended).await {
-        Ok(outcome) => outcome,
-        Err(_) => {
-            let left = executors(&*mesos, &id).await.map_err(failed)?.len();
-            if left == 0 { Ok(first.len()) } else { Err(StopError::Late { left, patience }) }
-        }
+        next(&mut session, id).await?;
     }
+    Ok(seen.len())
 }
 
 /// Waits for a sign of an executor's end, or a moment; acknowledges updates, or the agent would hold its tasks.
@@ -118,13 +131,16 @@ async fn next(session: &mut crate::Subscription, id: &FrameworkId) -> Result<(),
     Ok(())
 }
 
-/// Asks the master which executors of the framework it knows.
-async fn executors(mesos: &dyn Mesos, id: &FrameworkId) -> Result<Vec<(ExecutorId, AgentId)>, String> {
+/// Asks the master which executors of the framework it knows, and how many agents it still waits for.
+async fn survey(mesos: &dyn Mesos, id: &FrameworkId) -> Result<Survey, String> {
+    // In this order: an agent that comes back between the two is no longer waited for when its executors are asked for.
+    let call = master::Call { r#type: Some(master::call::Type::GetAgents as i32), ..master::Call::default() };
+    let agents = mesos.master(call).await?.get_agents.unwrap_or_default();
     let call = master::Call { r#type: Some(master::call::Type::GetExecutors as i32), ..master::Call::default() };
-    let answer = mesos.master(call).await?;
-    let all = answer.get_executors.map(|g| g.executors).unwrap_or_default();
+    let all = mesos.master(call).await?.get_executors.map(|g| g.executors).unwrap_or_default();
     let ours = all.into_iter().filter(|e| e.executor_info.framework_id.as_ref() == Some(id));
-    Ok(ours.map(|e| (e.executor_info.executor_id, e.agent_id)).collect())
+    let executors = ours.map(|e| (e.executor_info.executor_id, e.agent_id)).collect();
+    Ok(Survey { executors, recovering: agents.recovered_agents.len() })
 }
 
 /// Asks the master how the framework registered.
