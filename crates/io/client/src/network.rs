@@ -4,6 +4,7 @@
 //! reader needs of them is decided above.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use base64::Engine as _;
 use bytes::{Bytes, BytesMut};
@@ -21,6 +22,12 @@ use serde_json::value::RawValue;
 
 use crate::query::{delete_options, path_and_query};
 use crate::{Backend, WatchStream};
+
+/// Longest wait for a whole answer: as long as an API server works on a request. Without it a server whose machine is
+/// gone would be waited for, and what waits for the answer with it, for ever: nothing comes any more to tell.
+const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+/// A watch that brings nothing for so long is dead: API servers send a bookmark each minute.
+const WATCH_SILENCE_MAX: Duration = Duration::from_secs(150);
 
 /// How to reach an API server and as whom.
 #[derive(Clone, Debug)]
@@ -168,7 +175,7 @@ impl NetworkBackend {
 
 impl Backend for NetworkBackend {
     fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, Status>> {
-        async move {
+        let exchange = async move {
             let answer = self.send(&request).await?;
             let created = answer.status() == http::StatusCode::CREATED;
             let bytes = collect(answer).await?;
@@ -181,16 +188,21 @@ impl Backend for NetworkBackend {
                 return Ok(Response::Status(status));
             }
             Ok(if created { Response::Created(object) } else { Response::Object(object) })
-        }
-        .boxed()
+        };
+        within(exchange).boxed()
     }
 
     fn watch(&self, request: Request) -> BoxFuture<'_, Result<WatchStream, Status>> {
-        async move { Ok(events(self.send(&request).await?.into_body())) }.boxed()
+        async move { Ok(events(within(self.send(&request)).await?.into_body())) }.boxed()
     }
 }
 
-/// Cuts a watch's body into lines and each line into an event; ends with the body or the first bad line.
+async fn within<T>(exchange: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    let silent = |_| Status::unavailable(format!("the API server did not answer in {} s", ANSWER_WITHIN.as_secs()));
+    tokio::time::timeout(ANSWER_WITHIN, exchange).await.map_err(silent)?
+}
+
+/// Cuts a watch's body into lines and each line into an event; ends with the body, the first bad line or a long silence.
 fn events(body: Body) -> BoxStream<'static, Event> {
     let state = (BodyStream::new(body), BytesMut::new(), false);
     stream::unfold(state, |(mut body, mut buffer, failed)| async move {
@@ -204,7 +216,14 @@ fn events(body: Body) -> BoxStream<'static, Event> {
                 let failed = matches!(event, Event::Error(_));
                 return Some((event, (body, buffer, failed)));
             }
-            match body.next().await? {
+            let frame = match tokio::time::timeout(WATCH_SILENCE_MAX, body.next()).await {
+                Ok(frame) => frame?,
+                Err(_) => {
+                    let status = Status::unavailable("the watch fell silent");
+                    return Some((Event::Error(status), (body, buffer, true)));
+                }
+            };
+            match frame {
                 Ok(frame) => buffer.extend_from_slice(frame.data_ref().map_or(&[][..], |d| d)),
                 Err(error) => {
                     let status = Status::unavailable(format!("the watch broke off: {}", chain(&error)));
@@ -324,5 +343,39 @@ mod tests {
         assert!(certificates("nothing").is_none());
         let pem = "-----BEGIN CERTIFICATE-----\nAAEC\n-----END CERTIFICATE-----\n";
         assert_eq!(certificates(&pem.repeat(2)).unwrap(), vec![vec![0, 1, 2]; 2]);
+    }
+
+    #[tokio::test]
+    async fn a_watch_that_falls_silent_ends() {
+        use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let mut config = kube::Config::new(url.parse().unwrap());
+        // As with a server whose machine is gone: no timeout but ours.
+        (config.connect_timeout, config.read_timeout) = (None, None);
+        let backend = NetworkBackend::connect(config).unwrap();
+        let server = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            assert!(stream.read(&mut [0; 4_096]).await.unwrap() > 0);
+            stream.write_all(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n").await.unwrap();
+            std::future::pending::<()>().await;
+        };
+        let request = Request::new(Verb::Watch, &km_api::resource::CONFIG_MAPS, "d", "");
+        let watch = async {
+            let events = backend.watch(request).await.unwrap();
+            tokio::time::pause();
+            events.collect::<Vec<Event>>().await
+        };
+        let all = tokio::select! {
+            all = watch => all,
+            () = server => unreachable!("the server says nothing more"),
+        };
+        assert!(matches!(all.as_slice(), [Event::Error(status)] if status.retryable()), "{all:?}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_never_comes_is_not_waited_for() {
+        let outcome = within::<()>(futures::future::pending()).await;
+        assert!(outcome.is_err_and(|status| status.retryable()));
     }
 }
