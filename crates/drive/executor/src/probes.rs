@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use km_kinds::api::core::v1::{Container, ExecAction, HTTPGetAction, Probe};
 use km_kinds::apimachinery::pkg::util::intstr::IntOrString;
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
@@ -74,9 +74,6 @@ pub(crate) async fn http(target: &Target, action: &HTTPGetAction, limit: Duratio
     let slash = if path.starts_with('/') { "" } else { "/" };
     let scheme = action.scheme.as_deref().unwrap_or("HTTP").to_lowercase();
     let url = format!("{scheme}://{host}:{port}{slash}{path}");
-    if scheme != "http" {
-        return Err(format!("Get {url:?}: probes by {scheme} are not supported by km yet"));
-    }
     let mut head = format!("GET {slash}{path} HTTP/1.1\r\nConnection: close\r\n");
     let mut own_host = false;
     for header in action.http_headers.iter().flatten() {
@@ -90,11 +87,17 @@ pub(crate) async fn http(target: &Target, action: &HTTPGetAction, limit: Duratio
     }
     head.push_str("User-Agent: kube-probe/1.37\r\nAccept: */*\r\n\r\n");
     let exchange = async {
-        let mut stream = TcpStream::connect((host, port)).await.map_err(|error| dial(host, port, &error))?;
-        stream.write_all(head.as_bytes()).await.map_err(|error| error.to_string())?;
-        let mut answer = Vec::new();
-        stream.take(RESPONSE_BYTES_MAX).read_to_end(&mut answer).await.map_err(|error| error.to_string())?;
-        Ok::<_, String>(answer)
+        let stream = TcpStream::connect((host, port)).await.map_err(|error| dial(host, port, &error))?;
+        let answer = if scheme == "https" {
+            // As with a kubelet, the certificate is not looked at. (k8s 1.33 pkg/probe/http/http.go.)
+            match km_net::tls::connect_unverified(stream, host).await {
+                Ok(stream) => talk(stream, &head).await,
+                Err(error) => Err(error),
+            }
+        } else {
+            talk(stream, &head).await
+        };
+        answer.map_err(|error| error.to_string())
     };
     let answer = match timeout(limit, exchange).await {
         Ok(Ok(answer)) => answer,
@@ -111,6 +114,18 @@ pub(crate) async fn http(target: &Target, action: &HTTPGetAction, limit: Duratio
         Some(code) => Err(format!("HTTP probe failed with statuscode: {code}")),
         None => Err(format!("Get {url:?}: malformed HTTP response")),
     }
+}
+
+/// Sends a request and reads the answer, at most what a probe may see of it.
+async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, head: &str) -> std::io::Result<Vec<u8>> {
+    stream.write_all(head.as_bytes()).await?;
+    let mut answer = Vec::new();
+    match stream.take(RESPONSE_BYTES_MAX).read_to_end(&mut answer).await {
+        // Many servers end a TLS connection without saying so first.
+        Err(error) if error.kind() == std::io::ErrorKind::UnexpectedEof && !answer.is_empty() => {}
+        other => drop(other?),
+    }
+    Ok(answer)
 }
 
 async fn tcp(host: &str, port: u16, limit: Duration) -> Result<TcpStream, String> {
@@ -146,4 +161,53 @@ fn port(container: &Container, port: &IntOrString) -> Result<u16, String> {
         IntOrString::Int(number) => format!("invalid port number: {number}"),
         IntOrString::String(name) => format!("couldn't find port: {name}"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use km_net::body::{self, Body};
+    use km_net::pki::{Ca, Validity};
+    use km_net::{ServeConfig, Shutdown, serve_tls, tls};
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn https_is_probed_whoever_signed_the_certificate() {
+        let validity = Validity::starting(crate::context::now(), Duration::from_secs(3_600));
+        let ca = Ca::generate("nobody", validity).unwrap();
+        let serving = ca.issue_server("other", &["other.example".to_owned()], validity).unwrap();
+        let config = tls::server_config(&serving, None).unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let service = |request: http::Request<Body>| async move {
+            let mut response = http::Response::new(body::full("ok"));
+            if request.uri().path() != "/healthz" {
+                *response.status_mut() = http::StatusCode::NOT_FOUND;
+            }
+            response
+        };
+        let shutdown = Shutdown::new();
+        let serve = tokio::spawn(serve_tls(
+            listener,
+            config,
+            std::sync::Arc::new(service),
+            ServeConfig::usual(),
+            shutdown.clone(),
+        ));
+        let target =
+            Target { container: Container::default(), id: String::new(), pod_ip: "127.0.0.1".to_owned() };
+        let ask = |path: &str| HTTPGetAction {
+            path: Some(path.to_owned()),
+            port: IntOrString::Int(i32::from(port)),
+            scheme: Some("HTTPS".to_owned()),
+            ..HTTPGetAction::default()
+        };
+        let limit = Duration::from_secs(10);
+        assert_eq!(http(&target, &ask("/healthz"), limit).await, Ok(()));
+        let missing = http(&target, &ask("/other"), limit).await;
+        assert_eq!(missing, Err("HTTP probe failed with statuscode: 404".to_owned()));
+        shutdown.begin();
+        serve.await.unwrap();
+    }
 }
