@@ -343,7 +343,8 @@ fn terminated(c: &Container, ended: &Ended) -> Value {
     }
     let mut message = exit.message.clone();
     if reason == "OOMKilled" && has_default_limit(c) {
-        let hint = "the memory limit was 64Mi, km's default for containers that ask for none: set resources.limits.memory";
+        // Whether the pod's author or km set it cannot be told: the default is written into the pod.
+        let hint = "the memory limit was 64Mi, which km also gives to containers that ask for none; set resources.limits.memory to allow more";
         message = if message.is_empty() { hint.to_owned() } else { format!("{message}\n{hint}") };
     }
     if !message.is_empty() {

@@ -592,6 +592,6 @@ fn oom_under_the_default_limit_says_where_the_limit_came_from() {
         });
         let ended = status.unwrap()["containerStatuses"][0]["state"]["terminated"].clone();
         let message = ended["message"].as_str().unwrap_or_default();
-        assert_eq!(message.contains("km's default"), hinted, "{limit}: {ended}");
+        assert_eq!(message.contains("km also gives to containers that ask for none"), hinted, "{limit}: {ended}");
     }
 }
