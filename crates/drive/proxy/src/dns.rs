@@ -81,7 +81,8 @@ async fn answer_tcp(mut stream: TcpStream, resolver: Arc<Resolver>) {
     // Each message has its length before it, in two bytes (RFC 1035, 4.2.2).
     while let Ok(Ok(len)) = tokio::time::timeout(TCP_IDLE, stream.read_u16()).await {
         let mut question = vec![0; usize::from(len)];
-        if stream.read_exact(&mut question).await.is_err() {
+        // Who announces a question and does not send it holds one of few places.
+        if !matches!(tokio::time::timeout(TCP_IDLE, stream.read_exact(&mut question)).await, Ok(Ok(_))) {
             return;
         }
         let Some(answer) = resolver.answer(&question).await else { return };
@@ -136,11 +137,21 @@ impl Resolver {
         response.to_vec().ok()
     }
 
-    /// An alias and, where the host's resolvers know them, the addresses behind it.
+    /// An alias and, where the cluster or the host's resolvers know them, the addresses behind it: a stub resolver does
+    /// not ask again.
     async fn alias(&self, query: &Query, target: &str) -> Vec<WireRecord> {
         let Ok(target) = absolute(target) else { return Vec::new() };
         let alias = WireRecord::from_rdata(query.name.clone(), TTL_SECS, RData::CNAME(CNAME(target.clone())));
         let mut records = vec![alias];
+        let known = self.names.borrow().answer(&target.to_ascii(), query_type(query.query_type));
+        match known {
+            Answer::Records(found) => {
+                records.extend(found.into_iter().filter_map(|record| wire(&target, record)));
+                return records;
+            }
+            Answer::Alias(_) | Answer::NoSuchName => return records,
+            Answer::NotOurs => {}
+        }
         let mut question = Message::query();
         question.metadata.recursion_desired = true;
         question.add_query(Query::query(target, query.query_type));
@@ -209,9 +220,14 @@ mod tests {
 
     fn resolver(upstreams: Vec<SocketAddr>) -> Resolver {
         let mut services = Lister::default();
-        let json = br#"{"metadata":{"name":"web","namespace":"default"},"spec":{"clusterIP":"10.96.0.7"}}"#;
-        let object = Object::parse(&json[..]).unwrap();
-        services.upsert(object.shared_meta(), Arc::new(object.decode().unwrap()));
+        for json in [
+            r#"{"metadata":{"name":"web","namespace":"default"},"spec":{"clusterIP":"10.96.0.7"}}"#,
+            r#"{"metadata":{"name":"alias","namespace":"default"},
+                "spec":{"type":"ExternalName","externalName":"web.default.svc.cluster.local"}}"#,
+        ] {
+            let object = Object::parse(json.as_bytes()).unwrap();
+            services.upsert(object.shared_meta(), Arc::new(object.decode().unwrap()));
+        }
         let names = Names::new("cluster.local", &services, &Lister::default());
         Resolver { names: watch::channel(Arc::new(names)).1, upstreams }
     }
@@ -229,6 +245,13 @@ mod tests {
         assert_eq!(web.answers[0].data.to_string(), "10.96.0.7");
         assert_eq!(ask(&alone, "x.default.svc.cluster.local").await.metadata.response_code, ResponseCode::NXDomain);
         assert_eq!(ask(&alone, "example.org").await.metadata.response_code, ResponseCode::ServFail);
+    }
+
+    #[tokio::test]
+    async fn an_alias_of_a_cluster_name_brings_its_address() {
+        let answer = ask(&resolver(vec![]), "alias.default.svc.cluster.local").await;
+        let data: Vec<_> = answer.answers.iter().map(|record| record.data.to_string()).collect();
+        assert_eq!(data, ["web.default.svc.cluster.local.", "10.96.0.7"]);
     }
 
     #[tokio::test]
@@ -252,5 +275,15 @@ mod tests {
     #[tokio::test]
     async fn bytes_that_are_no_question_are_not_answered() {
         assert!(resolver(vec![]).answer(b"x").await.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_client_that_does_not_send_its_question_is_hung_up_on() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let (server, _) = listener.accept().await.unwrap();
+        client.write_all(&[0, 40, 1]).await.unwrap();
+        let answered = answer_tcp(server, Arc::new(resolver(vec![])));
+        tokio::time::timeout(TCP_IDLE * 3, answered).await.unwrap();
     }
 }
