@@ -19,6 +19,7 @@ use crate::atomic::{self, File, Files};
 use crate::context::{Context, PodContext, now};
 use crate::downward::{self, Facts};
 use crate::references::{self, ReferenceError};
+use crate::runtime::unmount_below;
 
 /// Upstream's default mode of files from the API.
 const DEFAULT_MODE: i32 = 0o644;
@@ -37,15 +38,18 @@ pub(crate) async fn prepare(ctx: &Context, pod: &PodContext) -> Result<(), Volum
 
 /// Unmounts and removes everything of the pod but its logs.
 pub(crate) fn clean(ctx: &Context, pod: &PodContext) -> Result<(), String> {
-    let volumes = ctx.dirs.pod(&pod.uid).join("volume");
-    for entry in std::fs::read_dir(&volumes).into_iter().flatten().flatten() {
-        // Only tmpfs are mounted; whatever is not a mount point answers EINVAL.
-        let _ = rustix::mount::unmount(entry.path(), rustix::mount::UnmountFlags::DETACH);
-    }
-    match std::fs::remove_dir_all(&volumes) {
+    match remove_all(&ctx.dirs.pod(&pod.uid).join("volume")) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error.to_string()),
         _ => Ok(()),
     }
+}
+
+/// Removes a folder, but nothing through a mount below it: a container with `Bidirectional` propagation may have
+/// mounted a file system there whose files are not the pod's.
+fn remove_all(folder: &Path) -> io::Result<()> {
+    let folder = folder.canonicalize()?;
+    unmount_below(&folder)?;
+    std::fs::remove_dir_all(&folder)
 }
 
 /// Returns the folder or file that a volume is on the node.
@@ -258,5 +262,26 @@ fn host_path(source: &HostPathVolumeSource) -> io::Result<()> {
         "File" | "FileOrCreate" if !path.is_file() => Err(wrong("a file")),
         "Socket" | "CharDevice" | "BlockDevice" if !path.exists() => Err(wrong("there")),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_mounted_inside_a_volume_is_not_removed_with_it() {
+        if !rustix::process::geteuid().is_root() {
+            return eprintln!("skipped: mounting needs root");
+        }
+        let dir = tempfile::tempdir().unwrap();
+        let (foreign, volumes) = (dir.path().join("foreign"), dir.path().join("volume"));
+        let inside = volumes.join("shared/data");
+        std::fs::create_dir_all(&foreign).unwrap();
+        std::fs::create_dir_all(&inside).unwrap();
+        std::fs::write(foreign.join("kept"), b"1").unwrap();
+        rustix::mount::mount_bind(&foreign, &inside).unwrap();
+        remove_all(&volumes).unwrap();
+        assert!(foreign.join("kept").exists() && !volumes.exists());
     }
 }

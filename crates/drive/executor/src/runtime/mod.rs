@@ -31,6 +31,7 @@ pub use config::{PodNetwork, RuntimeConfig};
 pub use containerd::{Runtime, RuntimeError};
 pub use footprint::Footprint;
 pub use mounts::share_volumes;
+pub(crate) use mounts::unmount_below;
 pub use process::ProcessId;
 pub use programs::{Programs, ProgramsError};
 pub use supervisor::{SUPERVISOR_COMMAND, supervise};

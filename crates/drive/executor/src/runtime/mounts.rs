@@ -22,7 +22,7 @@ pub fn share_volumes(folder: &Path) -> io::Result<()> {
 }
 
 /// Detaches every mount at or below `folder`, newest first.
-pub(super) fn unmount_below(folder: &Path) -> io::Result<()> {
+pub(crate) fn unmount_below(folder: &Path) -> io::Result<()> {
     // A mount may cover another at the same place, and propagation may have doubled some: look until none is left.
     loop {
         let found: Vec<_> = mount_points()?.into_iter().filter(|point| point.starts_with(folder)).collect();
