@@ -19,8 +19,9 @@ use km_net::Shutdown;
 
 /// Wait between attempts to subscribe. A restarted agent waits 2 s by default for its executors.
 const SUBSCRIBE_EVERY: Duration = Duration::from_millis(300);
-/// Updates that may wait for the session task; it takes them up also while the agent is away.
-pub(crate) const UPDATES_MAX: usize = 256;
+/// Updates that may wait for the session task, which takes none up while it waits for an answer of the agent (15 s at
+/// most): some ten for each pod of a full node. One too many would be lost, and its task never end.
+pub(crate) const UPDATES_MAX: usize = 4_096;
 /// Longest wait at the end for the last updates to be acknowledged.
 const LAST_ACKNOWLEDGEMENTS: Duration = Duration::from_secs(2);
 

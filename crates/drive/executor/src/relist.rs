@@ -97,8 +97,11 @@ async fn look(ctx: &Context, seen: &mut BTreeSet<String>) -> Result<(), km_cri::
         if !ended || seen.contains(&container.id) {
             continue;
         }
-        tell_exit(ctx, &container.id).await?;
-        seen.insert(container.id);
+        // One that the runtime cannot describe must not hide the ends of the others.
+        match tell_exit(ctx, &container.id).await {
+            Ok(()) => drop(seen.insert(container.id)),
+            Err(error) => debug!(id = container.id, error = %chain(&error), "failed to look at a container"),
+        }
     }
     let filter = pb::PodSandboxFilter { label_selector: ours(ctx), ..Default::default() };
     for sandbox in ctx.runtime.cri.list_pod_sandboxes(Some(filter)).await? {
