@@ -110,3 +110,67 @@ pub(crate) fn now() -> Timestamp {
     let age = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
     Timestamp::from_micros(i64::try_from(age.as_micros()).unwrap_or(i64::MAX))
 }
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+    use km_api::{Reason, Request, Response, Status};
+    use km_client::{Backend, WatchStream};
+    use km_cri::fake::FakeCri;
+
+    use super::*;
+
+    struct Answers<F>(F);
+
+    impl<F: Fn(&Request) -> Result<Response, Status> + Send + Sync + 'static> Backend for Answers<F> {
+        fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, Status>> {
+            let answer = (self.0)(&request);
+            async move { answer }.boxed()
+        }
+
+        fn watch(&self, _: Request) -> BoxFuture<'_, Result<WatchStream, Status>> {
+            async { Err(Status::failure(404, Reason::NotFound, "no watches here")) }.boxed()
+        }
+    }
+
+    /// Makes a context with a runtime in memory and an API server that answers as told.
+    pub(crate) fn context(
+        work: &Path,
+        cri: FakeCri,
+        answer: impl Fn(&Request) -> Result<Response, Status> + Send + Sync + 'static,
+    ) -> Context {
+        let data = ExecutorData {
+            version: km_podwire::VERSION,
+            node_name: "node-1".into(),
+            api_server: String::new(),
+            api_server_ca: String::new(),
+            artifact_server: String::new(),
+            node_ip: "127.0.0.1".into(),
+            kubelet_port: 10_250,
+            pod_cidr: "10.244.0.0/24".into(),
+            cluster_cidr: "10.244.0.0/16".into(),
+            service_cidr: "10.96.0.0/16".into(),
+            cluster_dns: String::new(),
+            cluster_domain: "cluster.local".into(),
+            container_runtime_endpoint: None,
+        };
+        let runtime = RuntimeAccess {
+            cri: Arc::new(cri),
+            import: None,
+            cgroup_parent: Arc::new(|_| None),
+            cgroup_remove: Arc::new(|_| ()),
+            oom_score_adj_min: 0,
+        };
+        let identity = km_net::client::ClientIdentity::default();
+        Context {
+            data,
+            client: Client::new(Arc::new(Answers(answer))),
+            runtime,
+            dirs: Dirs { work: work.to_owned() },
+            services: watch::channel(Services::default()).1,
+            messages: mpsc::channel(16).0,
+            http: km_net::HttpClient::new(&identity, km_net::tls::Alpn::Http1, 5_000).unwrap(),
+        }
+    }
+}

@@ -21,6 +21,10 @@ const LEASES_NAMESPACE: &str = "kube-node-lease";
 const LEASE_EVERY: Duration = Duration::from_secs(10);
 /// How many renewals pass between two writes of the status. (k8s 1.33: nodeStatusReportFrequency 5 min.)
 const STATUS_EVERY: u32 = 30;
+/// A Lease that was renewed so late may have been missed: the Node may be marked Unknown, and pods be evicted for it.
+const LATE: Duration = Duration::from_secs(25);
+/// Writes of the status after that: the first may come before the one that it is to correct.
+const CORRECTIONS: u32 = 4;
 /// Images listed in the status. (k8s 1.33: nodeStatusMaxImages.)
 const IMAGES_MAX: usize = 50;
 
@@ -36,11 +40,16 @@ pub(crate) fn memory_bytes() -> i64 {
 pub(crate) async fn keep(ctx: Arc<Context>, shutdown: Shutdown) {
     let mut since = None;
     let mut rounds = 0;
+    let mut corrections: u32 = 0;
+    let mut renewed = tokio::time::Instant::now();
     loop {
         let mut wait = LEASE_EVERY;
-        if rounds % STATUS_EVERY == 0 {
+        if rounds % STATUS_EVERY == 0 || corrections > 0 {
             match write_status(&ctx, &mut since).await {
-                Ok(()) => rounds += 1,
+                Ok(()) => {
+                    rounds += 1;
+                    corrections = corrections.saturating_sub(1);
+                }
                 Err(error) => {
                     debug!(error = %error, "failed to write the node's status");
                     wait = Duration::from_secs(1);
@@ -49,8 +58,15 @@ pub(crate) async fn keep(ctx: Arc<Context>, shutdown: Shutdown) {
         } else {
             rounds += 1;
         }
-        if let Err(error) = renew(&ctx).await {
-            debug!(error = %error, "failed to renew the node's lease");
+        match renew(&ctx).await {
+            Ok(()) => {
+                if renewed.elapsed() > LATE {
+                    corrections = CORRECTIONS;
+                    wait = Duration::from_secs(1);
+                }
+                renewed = tokio::time::Instant::now();
+            }
+            Err(error) => debug!(error = %error, "failed to renew the node's lease"),
         }
         tokio::select! {
             () = tokio::time::sleep(wait) => {}
@@ -148,5 +164,44 @@ async fn renew(ctx: &Context) -> Result<(), km_api::Status> {
             ctx.client.create(&LEASES, LEASES_NAMESPACE, body.to_string()).await.map(drop)
         }
         other => other.map(drop),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use km_api::{Object, Reason, Response, Status};
+    use km_cri::fake::FakeCri;
+    use tokio::time::Instant;
+
+    use super::*;
+    use crate::context::tests::context;
+
+    #[tokio::test(start_paused = true)]
+    async fn after_an_outage_the_node_says_soon_that_it_is_ready() {
+        let dir = tempfile::tempdir().unwrap();
+        let began = Instant::now();
+        let writes = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&writes);
+        let ctx = context(dir.path(), FakeCri::new(), move |request| {
+            let second = began.elapsed().as_secs();
+            if (15..75).contains(&second) {
+                return Err(Status::failure(503, Reason::ServiceUnavailable, "away"));
+            }
+            if request.resource.plural == "nodes" {
+                seen.lock().unwrap().push(second);
+            }
+            Ok(Response::Object(Object::parse(&br#"{"metadata":{"name":"node-1"}}"#[..]).unwrap()))
+        });
+        let shutdown = Shutdown::new();
+        let keeping = tokio::spawn(keep(Arc::new(ctx), shutdown.clone()));
+        tokio::time::sleep(Duration::from_secs(200)).await;
+        shutdown.begin();
+        keeping.await.unwrap();
+        let writes = writes.lock().unwrap().clone();
+        assert_eq!(writes.iter().filter(|second| **second < 15).count(), 1, "{writes:?}");
+        assert!(writes.iter().any(|second| (75..90).contains(second)), "{writes:?}");
+        assert!(writes.len() <= 1 + usize::try_from(CORRECTIONS).unwrap(), "{writes:?}");
     }
 }
