@@ -23,6 +23,9 @@ use crate::runtime::{self, PodNetwork, RuntimeConfig};
 /// Waits between attempts; nothing can run before both halves are up, so they go on for ever.
 const RETRY: Backoff = Backoff { initial: Duration::from_millis(500), max: Duration::from_secs(10) };
 
+/// Refusals of the bootstrap token in a row after which no more is hoped for: some half a minute.
+const TOKEN_REFUSALS_MAX: u32 = 6;
+
 /// How the executor gets its runtime.
 #[derive(Clone)]
 pub enum RuntimeSource {
@@ -154,26 +157,42 @@ fn access(cri: Arc<dyn Cri>, import: Option<ImportTarget>, cgroups: CgroupRoot) 
 
 /// Gets a client with the node's identity, and a serving certificate; tries until they are there.
 ///
-/// `token` holds the newest bootstrap token that Mesos brought.
+/// `token` holds the newest bootstrap token that Mesos brought. `None` when the API server refuses it for good: an
+/// executor that lives gets no other, but a new one would.
 pub(crate) async fn identity(
     source: ApiSource,
     data: &ExecutorData,
     work_dir: PathBuf,
     mut token: watch::Receiver<Option<String>>,
-) -> (Client, Option<Credential>) {
+) -> Option<(Client, Option<Credential>)> {
     if let ApiSource::Given(backend, serving) = source {
-        return (Client::new(backend), serving);
+        return Some((Client::new(backend), serving));
     }
-    let mut failures = 0;
+    let (mut failures, mut refusals) = (0, 0);
     loop {
         match network(data, &work_dir, &mut token).await {
-            Ok((client, serving)) => return (client, Some(serving)),
-            Err(error) => {
+            Ok((client, serving)) => return Some((client, Some(serving))),
+            Err(NoIdentity { error, token_refused }) => {
                 failures += 1;
+                refusals = if token_refused { refusals + 1 } else { 0 };
                 warn!(error, failures, "no identity yet");
+                if refusals >= TOKEN_REFUSALS_MAX {
+                    return None;
+                }
                 tokio::time::sleep(RETRY.delay(failures)).await;
             }
         }
+    }
+}
+
+struct NoIdentity {
+    error: String,
+    token_refused: bool,
+}
+
+impl From<String> for NoIdentity {
+    fn from(error: String) -> Self {
+        Self { error, token_refused: false }
     }
 }
 
@@ -181,7 +200,7 @@ async fn network(
     data: &ExecutorData,
     work_dir: &std::path::Path,
     token: &mut watch::Receiver<Option<String>>,
-) -> Result<(Client, Credential), String> {
+) -> Result<(Client, Credential), NoIdentity> {
     let endpoint =
         Endpoint { url: data.api_server.clone(), ca_pem: data.api_server_ca.clone(), certificate: None, token: None };
     let connect = |endpoint: Endpoint| {
@@ -194,7 +213,10 @@ async fn network(
             let token = token.wait_for(Option::is_some).await.map_err(|_| "the executor ends".to_owned())?.clone();
             let bootstrap = connect(Endpoint { token, ..endpoint.clone() })?;
             let obtained = identity::obtain(&bootstrap, data, work_dir, Kind::Client).await;
-            obtained.map_err(|error| chain(&error).to_string())?
+            obtained.map_err(|error| NoIdentity {
+                token_refused: error.is_unauthorized(),
+                error: chain(&error).to_string(),
+            })?
         }
     };
     let certificate = Some((credential.certificate_pem, credential.key_pem));

@@ -47,6 +47,14 @@ pub(crate) enum IdentityError {
     Keep(#[source] PkiError),
 }
 
+impl IdentityError {
+    /// Tells whether the API server does not take the credential that it was asked with: a bootstrap token that has
+    /// ended, or that was used up.
+    pub(crate) fn is_unauthorized(&self) -> bool {
+        matches!(self, Self::Ask { source, .. } if source.code == 401)
+    }
+}
+
 /// Which certificate.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Kind {
@@ -140,4 +148,20 @@ fn answer(request: &Object, signer: &'static str) -> Option<Result<String, Ident
     }
     let bytes = STANDARD.decode(status["certificate"].as_str().filter(|text| !text.is_empty())?).ok()?;
     String::from_utf8(bytes).ok().map(Ok)
+}
+
+#[cfg(test)]
+mod tests {
+    use km_api::Reason;
+
+    use super::*;
+
+    #[test]
+    fn only_a_refused_token_is_hopeless() {
+        let asked = |code, reason| IdentityError::Ask { signer: CLIENT_SIGNER, source: Status::failure(code, reason, "") };
+        assert!(asked(401, Reason::Unauthorized).is_unauthorized());
+        assert!(!asked(403, Reason::Forbidden).is_unauthorized());
+        assert!(!asked(503, Reason::ServiceUnavailable).is_unauthorized());
+        assert!(!IdentityError::Unsigned { signer: CLIENT_SIGNER }.is_unauthorized());
+    }
 }

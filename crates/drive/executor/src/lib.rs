@@ -35,6 +35,7 @@ mod pod_config;
 mod probes;
 mod references;
 mod relist;
+mod rotate;
 pub mod runtime;
 mod server;
 mod services;
@@ -282,9 +283,17 @@ impl Starter {
         let shutdown = self.tasks.shutdown();
         let runtime = bring_up::runtime(self.deps.runtime.clone(), &self.data, self.work.clone(), &id);
         let identity = bring_up::identity(self.deps.api.clone(), &self.data, self.work.clone(), token);
-        let (up, (client, serving)) = tokio::select! {
+        let (up, identity) = tokio::select! {
             both = async { tokio::join!(runtime, identity) } => both,
             () = shutdown.begun() => return,
+        };
+        let Some((client, serving)) = identity else {
+            // The framework starts another executor, with a token of its own. An owner that is gone has ended already.
+            let _ = self.messages.send(Message::Unknown).await;
+            if let Some(runtime) = up.private {
+                let _ = private.send(runtime);
+            }
+            return;
         };
         let (services_sender, services) = watch::channel(Services::default());
         let ctx = Arc::new(Context {
@@ -299,6 +308,7 @@ impl Starter {
         let (recorder, record) = Recorder::new(client.clone(), self.data.node_name.clone());
         self.tasks.spawn("record events", until(shutdown.clone(), record));
         self.tasks.spawn("keep the node alive", node::keep(Arc::clone(&ctx), shutdown.clone()));
+        self.tasks.spawn("keep logs short", rotate::keep_short(Arc::clone(&ctx), shutdown.clone()));
         if let Some(serving) = serving {
             let serve = server::serve(Arc::clone(&ctx), serving, self.tasks.clone());
             self.tasks.spawn("serve the kubelet endpoints", serve);

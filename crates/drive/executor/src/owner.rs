@@ -44,6 +44,8 @@ pub(crate) enum Message {
     Pod { uid: Uid, event: Box<Event> },
     /// Runtime and identity are there, and this is what the runtime holds.
     Ready(Box<Ready>),
+    /// The API server will never know this executor: there is no way to an identity.
+    Unknown,
     /// The kubelet endpoints ask about a container.
     Find { key: ObjectKey, container: String, reply: oneshot::Sender<Option<Found>> },
     /// The kubelet endpoints ask for all pods.
@@ -276,6 +278,7 @@ impl Owner {
         match message {
             Message::Pod { uid, event } => self.step(&uid, *event),
             Message::Ready(ready) => return Some(self.begin(*ready)),
+            Message::Unknown => self.begin_end("the API server does not take the bootstrap token"),
             Message::Find { key, container, reply } => {
                 // An asker that went away needs no answer.
                 let _ = reply.send(self.find(&key, &container));

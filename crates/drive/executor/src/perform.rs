@@ -21,7 +21,7 @@ use crate::images::{self, Fetches};
 use crate::pod_config::{self, ImageUser, Inputs};
 use crate::probes::{self, Target};
 use crate::runtime::capabilities::BoundingSet;
-use crate::{relist, variables, volumes};
+use crate::{relist, rotate, variables, volumes};
 
 /// Longest run of a hook that has no limit of its own.
 const HOOK_MAX: Duration = Duration::from_secs(3_600);
@@ -279,6 +279,9 @@ async fn remove_container(ctx: &Context, id: &str) -> Result<(), String> {
     {
         // The log goes with its container; one that is gone already is no failure.
         let _ = tokio::fs::remove_file(&status.log_path).await;
+        for piece in rotate::pieces(std::path::Path::new(&status.log_path)) {
+            let _ = tokio::fs::remove_file(piece).await;
+        }
     }
     Ok(())
 }
