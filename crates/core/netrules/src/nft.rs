@@ -6,6 +6,9 @@
 //! postrouting: a pod reaching itself, loopback to a pod, a pod to the outside ─▶ masquerade
 //! forward, output: a Service without endpoints ─▶ reject
 //! ```
+//!
+//! TCP is rejected by a reset: a node's ICMP errors to one pod are limited (net.ipv4.icmp_ratelimit), and where the
+//! cluster IPs' route leads back to the bridge, the redirects that the kernel sends use the limit up.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
@@ -76,10 +79,12 @@ fn skeleton(config: &NetConfig) -> String {
   }}
   chain forward {{
     type filter hook forward priority filter;
+    ip daddr . meta l4proto . th dport @no-endpoints meta l4proto tcp reject with tcp reset
     ip daddr . meta l4proto . th dport @no-endpoints reject
   }}
   chain filter-output {{
     type filter hook output priority filter;
+    ip daddr . meta l4proto . th dport @no-endpoints meta l4proto tcp reject with tcp reset
     ip daddr . meta l4proto . th dport @no-endpoints reject
   }}
 }}
@@ -217,6 +222,14 @@ mod tests {
     fn check(old: &RuleSet, new: &RuleSet, expected: &Expect) {
         let config = crate::ruleset::tests::config();
         expected.assert_eq(&script(&config, Some(old), new).unwrap_or_default());
+    }
+
+    #[test]
+    fn tcp_to_a_service_without_endpoints_is_reset() {
+        let text = skeleton(&crate::ruleset::tests::config());
+        let line = "@no-endpoints meta l4proto tcp reject with tcp reset";
+        assert_eq!(text.matches(line).count(), 2, "forward and output");
+        assert!(text.find(line) < text.find("@no-endpoints reject"), "before the rule that answers by ICMP");
     }
 
     #[test]
