@@ -24,6 +24,11 @@ const MANAGED_BY: &str = "endpointslice.kubernetes.io/managed-by";
 /// The writer.
 const MANAGER: &str = "endpointslice-controller.k8s.io";
 
+/// Label that says who writes an Endpoints object.
+const ENDPOINTS_MANAGED_BY: &str = "endpoints.kubernetes.io/managed-by";
+/// The writer.
+const ENDPOINTS_MANAGER: &str = "endpoint-controller";
+
 /// Plans for the Service under `key`: its Endpoints object and its slices.
 #[must_use]
 pub fn reconcile(listers: &Listers, key: &ObjectKey) -> Plan {
@@ -39,6 +44,12 @@ pub fn reconcile(listers: &Listers, key: &ObjectKey) -> Plan {
     let Some((service, spec)) = service.and_then(|s| Some((s, s.object.spec.as_ref()?))) else {
         for slice in slices {
             plan.delete(&ENDPOINT_SLICES, &slice.meta);
+        }
+        let ours = |labels: &std::collections::BTreeMap<String, String>| {
+            labels.get(ENDPOINTS_MANAGED_BY).map(String::as_str) == Some(ENDPOINTS_MANAGER)
+        };
+        if let Some(endpoints) = listers.endpoints.get(key).filter(|e| ours(&e.meta.labels)) {
+            plan.delete(&ENDPOINTS, &endpoints.meta);
         }
         return plan;
     };
@@ -204,7 +215,7 @@ fn write_endpoints(
     match listers.endpoints.get(&key) {
         None => {
             let mut labels = service.meta.labels.clone();
-            labels.insert("endpoints.kubernetes.io/managed-by".to_owned(), "endpoint-controller".to_owned());
+            labels.insert(ENDPOINTS_MANAGED_BY.to_owned(), ENDPOINTS_MANAGER.to_owned());
             if headless {
                 labels.insert("service.kubernetes.io/headless".to_owned(), String::new());
             }
@@ -282,12 +293,18 @@ mod tests {
     }
 
     #[test]
-    fn slices_of_a_service_that_is_gone_are_deleted() {
+    fn slices_and_endpoints_of_a_service_that_is_gone_are_deleted() {
         let mut listers = listers(&[]);
-        let slices = created(&listers, "endpointslices");
+        let (slices, endpoints) = (created(&listers, "endpointslices"), created(&listers, "endpoints"));
         fill(&mut listers.endpoint_slices, &slices);
+        fill(&mut listers.endpoints, &endpoints);
+        fill(&mut listers.endpoints, &[json!({"metadata": {"name": "somebodys", "namespace": "d"}})]);
         listers.services = Default::default();
-        assert_eq!(lines(&reconcile(&listers, &ObjectKey::namespaced("d", "web"))), ["delete endpointslices d/web-0"]);
+        assert_eq!(
+            lines(&reconcile(&listers, &ObjectKey::namespaced("d", "web"))),
+            ["delete endpointslices d/web-0", "delete endpoints d/web"]
+        );
+        assert_eq!(reconcile(&listers, &ObjectKey::namespaced("d", "somebodys")), Plan::done());
     }
 
     #[test]
