@@ -155,10 +155,12 @@ impl<T: Send + Sync + 'static, P: Fn(&Object) -> Result<T, DecodeError> + Send +
         let mut gone = std::mem::take(&mut self.known);
         for object in &list.items {
             let key = object.key();
-            let unchanged = gone.remove(&key).is_some_and(|version| version == object.meta().resource_version);
-            if unchanged {
-                self.known.insert(key, object.meta().resource_version.clone());
-            } else {
+            let known = gone.remove(&key);
+            let unchanged = known.as_ref() == Some(&object.meta().resource_version);
+            if let Some(version) = known {
+                self.known.insert(key, version);
+            }
+            if !unchanged {
                 self.deliver(EventType::Modified, object).await?;
             }
         }
@@ -187,8 +189,13 @@ impl<T: Send + Sync + 'static, P: Fn(&Object) -> Result<T, DecodeError> + Send +
                     self.send(Change::Upsert(cached)).await
                 }
                 Err(error) => {
-                    warn!(resource = self.config.resource.plural, object = %object.key(), error = %chain(&error), "left out an object that cannot be read");
-                    Ok(())
+                    let key = object.key();
+                    warn!(resource = self.config.resource.plural, object = %key, error = %chain(&error), "left out an object that cannot be read");
+                    // What the owner knows of it is no longer so.
+                    match self.known.remove(&key) {
+                        Some(_) => self.send(Change::Delete(key)).await,
+                        None => Ok(()),
+                    }
                 }
             },
         }
@@ -281,6 +288,37 @@ mod tests {
             });
         }
         assert_eq!(told, ["a@3", "b@5", "synced", "b@6", "c@8", "-b"]);
+        drop(changes);
+        task.await.unwrap();
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_object_that_becomes_unreadable_is_gone_to_the_owner() {
+        let broken = |name: &str, version: u64| {
+            let json = format!(
+                r#"{{"metadata":{{"name":"{name}","namespace":"d","resourceVersion":"{version}"}},"data":"no map"}}"#
+            );
+            Object::parse(json.into_bytes()).unwrap()
+        };
+        let script = Script {
+            lists: Mutex::new(vec![
+                list(5, vec![object("a", 3), object("b", 5)]),
+                list(9, vec![broken("a", 6), broken("b", 8)]),
+            ]),
+            watches: Mutex::new(vec![vec![Event::Object(EventType::Modified, broken("a", 6))], vec![], vec![]]),
+        };
+        let project = |object: &Object| object.decode::<km_kinds::api::core::v1::ConfigMap>().map(|_| ());
+        let (run, mut changes) = informer(Client::new(Arc::new(script)), InformerConfig::all(&CONFIG_MAPS), project);
+        let task = tokio::spawn(run);
+        let mut told = Vec::new();
+        while told.len() < 5 {
+            told.push(match changes.recv().await.unwrap() {
+                Change::Upsert(cached) => cached.meta.name.clone(),
+                Change::Delete(key) => format!("-{}", key.name),
+                Change::Synced => "synced".to_owned(),
+            });
+        }
+        assert_eq!(told, ["a", "b", "synced", "-a", "-b"]);
         drop(changes);
         task.await.unwrap();
     }
