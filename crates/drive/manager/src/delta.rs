@@ -74,6 +74,8 @@ impl Typed {
 #[derive(Default)]
 pub(crate) struct Cache {
     pub(crate) listers: Listers,
+    /// How many objects name each as an owner: most have no dependents, and need not be looked for among all objects.
+    owned: BTreeMap<Uid, usize>,
     /// Deleted by a plan: the informer may be behind until it tells the deletion.
     deleted: BTreeMap<(&'static str, &'static str, ObjectKey), Uid>,
     /// Told deleted by the informer while plans ran, with the newest of them: their answers may be older.
@@ -151,6 +153,23 @@ impl Cache {
         Some(Effect { before: Some(before), after: None })
     }
 
+    /// Tells whether any object names `uid` as an owner.
+    pub(crate) fn has_dependents(&self, uid: &Uid) -> bool {
+        self.owned.contains_key(uid)
+    }
+
+    fn count_owners(&mut self, before: Option<&Meta>, after: Option<&Meta>) {
+        for owner in after.into_iter().flat_map(|meta| &meta.owner_references) {
+            *self.owned.entry(owner.uid.clone()).or_default() += 1;
+        }
+        for owner in before.into_iter().flat_map(|meta| &meta.owner_references) {
+            match self.owned.get_mut(&owner.uid) {
+                Some(count) if *count > 1 => *count -= 1,
+                _ => drop(self.owned.remove(&owner.uid)),
+            }
+        }
+    }
+
     /// Returns the metadata of a resource's objects.
     pub(crate) fn metadata(&self, resource: &Resource) -> Option<&Lister<()>> {
         self.listers.metadata.get(&(resource.plural, resource.group))
@@ -166,6 +185,7 @@ impl Cache {
             return None;
         }
         let before = known.upsert(Arc::clone(&meta), Arc::new(())).map(|c| c.meta);
+        self.count_owners(before.as_deref(), Some(&meta));
         self.upsert_typed(&meta, typed);
         Some(Effect { before, after: Some(meta) })
     }
@@ -194,6 +214,7 @@ impl Cache {
 
     fn remove(&mut self, resource: &'static Resource, key: &ObjectKey) -> Option<Arc<Meta>> {
         let before = self.listers.metadata.get_mut(&(resource.plural, resource.group))?.remove(key)?.meta;
+        self.count_owners(Some(&before), None);
         let l = &mut self.listers;
         match resource {
             r if *r == CONFIG_MAPS => drop(l.root_ca_config_maps.remove(key)),
@@ -255,5 +276,29 @@ mod tests {
         assert!(cache.written(&PODS, &pod(8, "b")).is_some(), "a new object of the same name");
         cache.plan_ends(plan);
         assert!(cache.ended.is_empty(), "nothing is remembered without a plan that may bring it");
+    }
+
+    #[test]
+    fn owners_are_known_by_what_names_them() {
+        let mut cache = Cache::new(&[&PODS]);
+        let owned = |name: &str, version: u64, owner: Option<&str>| {
+            let owners: Vec<_> = owner
+                .iter()
+                .map(|uid| format!(r#"{{"apiVersion":"v1","kind":"Pod","name":"o","uid":"{uid}"}}"#))
+                .collect();
+            let json = format!(
+                r#"{{"metadata":{{"name":"{name}","namespace":"d","uid":"{name}","resourceVersion":"{version}","ownerReferences":[{}]}},"spec":{{"containers":[]}}}}"#,
+                owners.join(",")
+            );
+            told(&Object::parse(json.into_bytes()).unwrap())
+        };
+        let uid = Uid("o".into());
+        cache.take(&PODS, owned("a", 1, Some("o")));
+        cache.take(&PODS, owned("b", 2, Some("o")));
+        cache.take(&PODS, owned("a", 3, Some("o")));
+        cache.take(&PODS, owned("a", 4, None));
+        assert!(cache.has_dependents(&uid));
+        cache.take(&PODS, Change::Delete(ObjectKey::namespaced("d", "b")));
+        assert!(!cache.has_dependents(&uid));
     }
 }

@@ -73,7 +73,10 @@ fn wake_garbage(queue: &mut Queue, cache: &Cache, resource: &'static Resource, e
     }
     // Dependents look again when their owner goes, or starts to wait for them.
     let ends = effect.after.as_ref().is_none_or(|m| m.is_terminating());
-    if ends && let Some(meta) = effect.before.as_ref().or(effect.after.as_ref()) {
+    if ends
+        && let Some(meta) = effect.before.as_ref().or(effect.after.as_ref())
+        && cache.has_dependents(&meta.uid)
+    {
         for (kind, dependent) in garbage::dependents(&cache.listers, &meta.uid) {
             queue.add(Work::garbage(kind, dependent.meta.key()));
         }
