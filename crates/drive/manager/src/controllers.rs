@@ -33,6 +33,13 @@ pub struct Key {
     sizes: Sizes,
 }
 
+impl Key {
+    /// Tells whether what the plan deletes is garbage: taken for it because its owners are not known.
+    pub(crate) fn is_garbage(&self) -> bool {
+        matches!(self.work, Work::Garbage(..))
+    }
+}
+
 /// All controllers over one cache.
 pub struct Controllers {
     root_ca: String,

@@ -2,11 +2,11 @@
 
 use futures::StreamExt as _;
 use futures::stream;
-use km_api::resource::NAMESPACES;
+use km_api::resource::{NAMESPACES, find_kind};
 use km_api::{ContentType, Object, Reason, Request, Resource, Response, Status, Verb};
 use km_base::{ObjectKey, Uid};
 use km_client::Client;
-use km_controllers::Write;
+use km_controllers::{Write, garbage};
 
 /// Writes of one plan that are under way at a time.
 const WRITES_AT_ONCE: usize = 16;
@@ -41,6 +41,44 @@ pub(crate) async fn perform(client: &Client, writes: Vec<Write>) -> Vec<Attempt>
         .buffered(WRITES_AT_ONCE)
         .collect()
         .await
+}
+
+/// Performs the writes of garbage collection. Before a deletion the owners are asked for: the informer of their kind
+/// may be behind that of their dependent's, and an owner that was just made is not one that is gone.
+/// k8s pkg/controller/garbagecollector, attemptToDeleteItem.
+pub(crate) async fn collect(client: &Client, writes: Vec<Write>) -> Vec<Attempt> {
+    let mut attempts = Vec::new();
+    for write in writes {
+        let refused = match &write {
+            Write::Delete { resource, key, .. } => is_kept(client, resource, key).await.and_then(|kept| {
+                let why = "an owner is there that the informers have not told of";
+                if kept { Err(Status::conflict(resource, &key.name, why)) } else { Ok(()) }
+            }),
+            _ => Ok(()),
+        };
+        match refused {
+            // Looked at again after a while.
+            Err(status) => attempts.push(Attempt { write, result: Err(status) }),
+            Ok(()) => attempts.extend(perform(client, vec![write]).await),
+        }
+    }
+    attempts
+}
+
+/// Tells whether an owner of the object exists and does not itself wait for the object to go.
+async fn is_kept(client: &Client, resource: &'static Resource, key: &ObjectKey) -> Result<bool, Status> {
+    let Some(object) = client.find(resource, &key.namespace, &key.name).await? else { return Ok(false) };
+    for owner in &object.meta().owner_references {
+        let Some(of) = find_kind(&owner.api_version, &owner.kind) else { return Ok(true) };
+        let namespace = if of.is_namespaced() { key.namespace.as_str() } else { "" };
+        let Some(found) = client.find(of, namespace, &owner.name).await? else { continue };
+        let meta = found.meta();
+        let waits = meta.is_terminating() && meta.finalizers.iter().any(|f| f == garbage::FOREGROUND);
+        if meta.uid == owner.uid && !waits {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Returns the request that a write is.
@@ -116,4 +154,64 @@ fn refused(write: &Write, status: Status) -> Result<Written, Status> {
         Write::DeleteAll { .. } => false,
     };
     if harmless { Ok(Written::Nothing) } else { Err(status) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::{Arc, Mutex};
+
+    use futures::FutureExt as _;
+    use futures::future::BoxFuture;
+    use km_api::resource::PODS;
+    use km_client::{Backend, WatchStream};
+
+    use super::*;
+
+    /// A server with a pod, and perhaps the set that owns it.
+    struct Live {
+        owner: Option<&'static str>,
+        deleted: Mutex<u32>,
+    }
+
+    impl Backend for Live {
+        fn call(&self, request: Request) -> BoxFuture<'_, Result<Response, Status>> {
+            let object = |json: String| Ok(Response::Object(Object::parse(json.into_bytes()).unwrap()));
+            let answer = match (request.verb, request.resource) {
+                (Verb::Get, r) if *r == PODS => object(
+                    r#"{"metadata":{"name":"p","namespace":"d","ownerReferences":[{"apiVersion":"apps/v1","kind":"ReplicaSet","name":"rs","uid":"o"}]}}"#.to_owned(),
+                ),
+                (Verb::Get, r) => match self.owner {
+                    Some(uid) => object(format!(r#"{{"metadata":{{"name":"rs","namespace":"d","uid":"{uid}"}}}}"#)),
+                    None => Err(Status::not_found(r, "rs")),
+                },
+                (_, r) => {
+                    *self.deleted.lock().unwrap() += 1;
+                    Ok(Response::Status(Status::deleted(r, "p", "u")))
+                }
+            };
+            async move { answer }.boxed()
+        }
+
+        fn watch(&self, _: Request) -> BoxFuture<'_, Result<WatchStream, Status>> {
+            async { Err(Status::unavailable("no watches")) }.boxed()
+        }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_collected_that_has_an_owner_the_informers_do_not_know_yet() {
+        for (owner, deleted) in [(Some("o"), 0), (Some("another"), 1), (None, 1)] {
+            let live = Arc::new(Live { owner, deleted: Mutex::new(0) });
+            let write = Write::Delete {
+                resource: &PODS,
+                key: ObjectKey::namespaced("d", "p"),
+                uid: Uid("u".into()),
+                propagation: None,
+                grace_period_seconds: None,
+            };
+            let backend: Arc<dyn Backend> = Arc::<Live>::clone(&live);
+            let attempts = collect(&Client::new(backend), vec![write]).await;
+            assert_eq!(attempts[0].result.is_ok(), deleted == 1, "{owner:?}");
+            assert_eq!(*live.deleted.lock().unwrap(), deleted, "{owner:?}");
+        }
+    }
 }

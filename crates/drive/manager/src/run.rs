@@ -14,7 +14,7 @@ use tracing::{debug, info};
 
 use crate::controllers::{Controllers, Key};
 use crate::delta::Projection;
-use crate::perform::{Attempt, perform};
+use crate::perform::{Attempt, collect, perform};
 
 /// Changes that may wait for the loop; a full queue slows the informers down.
 const CHANGES_MAX: usize = 4_096;
@@ -84,7 +84,8 @@ impl Manager {
                 running += 1;
                 let (client, sender) = (self.deps.client.clone(), sender.clone());
                 tasks.spawn("plan", async move {
-                    let attempts = perform(&client, writes).await;
+                    let attempts =
+                        if key.is_garbage() { collect(&client, writes).await } else { perform(&client, writes).await };
                     // The loop is gone only when everything ends.
                     let _ = sender.send(Event::Performed(key, attempts)).await;
                 });
