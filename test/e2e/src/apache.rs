@@ -1,5 +1,6 @@
 //! A real Apache Mesos 1.11.0 on loopback: one master, two agents.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -33,7 +34,16 @@ pub(crate) struct ApacheMesos {
     folder: PathBuf,
     /// Root of the agents' cgroups, relative to each hierarchy: `km-e2e-…`.
     cgroups_root: String,
-    children: Vec<Child>,
+    children: BTreeMap<Part, Child>,
+}
+
+/// A process of a Mesos cluster.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Part {
+    /// The master.
+    Master,
+    /// An agent, by number from 1.
+    Agent(u32),
 }
 
 impl ApacheMesos {
@@ -45,25 +55,45 @@ impl ApacheMesos {
             programs: tree::apache_mesos()?,
             folder: folder.to_owned(),
             cgroups_root: name.to_owned(),
-            children: Vec::new(),
+            children: BTreeMap::new(),
         };
         fs::create_dir_all(folder).with_context(|| format!("failed to make {}", folder.display()))?;
-        mesos.start_master()?;
-        mesos.start_agent(1)?;
-        mesos.start_agent(2)?;
+        for part in [Part::Master, Part::Agent(1), Part::Agent(2)] {
+            mesos.start_part(part)?;
+        }
+        mesos.is_complete()?;
+        Ok(mesos)
+    }
+
+    /// Waits until both agents are registered and active.
+    pub(crate) fn is_complete(&self) -> anyhow::Result<()> {
         eventually(START_LIMIT, "two Mesos agents", || -> anyhow::Result<()> {
-            let answer = shell.output("curl -sS http://127.0.0.1:5050/slaves")?;
+            let answer = self.shell.output("curl -sS http://127.0.0.1:5050/slaves")?;
             let active = answer.matches(r#""active":true"#).count();
             ensure!(active == 2, "{active} are active");
             Ok(())
-        })?;
-        Ok(mesos)
+        })
+    }
+
+    /// Starts one process, also again: it finds its work folder as it left it.
+    pub(crate) fn start_part(&mut self, part: Part) -> anyhow::Result<()> {
+        match part {
+            Part::Master => self.start_master(),
+            Part::Agent(number) => self.start_agent(number),
+        }
+    }
+
+    /// Ends one process with `kill -9`, and nothing below it.
+    pub(crate) fn kill_part(&mut self, part: Part) -> anyhow::Result<()> {
+        let mut child = self.children.remove(&part).with_context(|| format!("{part:?} does not run"))?;
+        child.kill().and_then(|()| child.wait().map(drop)).with_context(|| format!("failed to kill {part:?}"))
     }
 
     fn start_master(&mut self) -> anyhow::Result<()> {
         let work_dir = self.folder.join("m").display().to_string();
         // Short timeouts: a test that loses an agent should not wait for minutes.
         self.spawn(
+            Part::Master,
             "mesos-master",
             &[
                 "--ip=127.0.0.1",
@@ -102,25 +132,27 @@ impl ApacheMesos {
         ];
         flags.extend(launcher);
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-        self.spawn("mesos-agent", &flags)
+        self.spawn(Part::Agent(number), "mesos-agent", &flags)
     }
 
-    fn spawn(&mut self, program: &str, flags: &[&str]) -> anyhow::Result<()> {
+    fn spawn(&mut self, part: Part, program: &str, flags: &[&str]) -> anyhow::Result<()> {
         let path = self.programs.join(program);
         let path = path.to_str().context("the path of Apache Mesos is not text")?;
-        let log = self.folder.join(format!("{program}-{}.log", self.children.len()));
-        let log = fs::File::create(&log).with_context(|| format!("failed to make {}", log.display()))?;
+        let log = self.folder.join(format!("{part:?}.log"));
+        let log = fs::File::options().create(true).append(true).open(&log);
+        let log = log.context("failed to open a log of Apache Mesos")?;
         let flags: Vec<&std::ffi::OsStr> = flags.iter().map(std::convert::AsRef::as_ref).collect();
         let mut command = self.shell.command(path, &flags);
         command.stdin(Stdio::null()).stdout(log.try_clone().context("failed to share the log")?).stderr(log);
-        self.children.push(command.spawn().with_context(|| format!("failed to start {program}"))?);
+        let child = command.spawn().with_context(|| format!("failed to start {program}"))?;
+        self.children.insert(part, child);
         Ok(())
     }
 }
 
 impl Drop for ApacheMesos {
     fn drop(&mut self) {
-        for child in &mut self.children {
+        for child in self.children.values_mut() {
             let pid = i32::try_from(child.id()).unwrap_or_default();
             let below = descendants(pid);
             if let Some(process) = ProcessId::find(pid) {

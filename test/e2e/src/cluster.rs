@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, ensure};
 use rustix::process::Signal;
 
-use crate::apache::{ApacheMesos, Launcher};
+use crate::apache::{ApacheMesos, Launcher, Part};
 use crate::network::Network;
 use crate::process::{ProcessId, descendants};
 use crate::shell::{Shell, eventually};
@@ -115,6 +115,24 @@ impl Cluster {
         self.shell.output(&format!("km up --detach {}", self.up_flags.join(" ")))
     }
 
+    /// Kills a process of Apache Mesos with `kill -9`.
+    ///
+    /// # Errors
+    /// It does not run here.
+    pub fn kill_mesos(&mut self, part: Part) -> anyhow::Result<()> {
+        self.apache.as_mut().context("this cluster has no Apache Mesos")?.kill_part(part)
+    }
+
+    /// Starts a process of Apache Mesos again, and waits until both agents are registered.
+    ///
+    /// # Errors
+    /// They are not, in time.
+    pub fn start_mesos(&mut self, part: Part) -> anyhow::Result<()> {
+        let apache = self.apache.as_mut().context("this cluster has no Apache Mesos")?;
+        apache.start_part(part)?;
+        apache.is_complete()
+    }
+
     /// Runs `km down`, and holds the cluster's own network to be as empty as it was.
     ///
     /// # Errors
@@ -170,6 +188,12 @@ impl Cluster {
     #[must_use]
     pub fn shell(&self) -> &Shell {
         &self.shell
+    }
+
+    /// Where km keeps its data.
+    #[must_use]
+    pub fn data_dir(&self) -> &Path {
+        &self.data_dir
     }
 
     /// The same with a kubectl of this version.

@@ -22,7 +22,7 @@ mod shell;
 mod suite;
 mod tree;
 
-pub use apache::Launcher;
+pub use apache::{Launcher, Part};
 pub use cluster::{Cluster, Flavour};
 pub use process::{ProcessId, descendants};
 pub use shell::{Finished, Shell, eventually};
