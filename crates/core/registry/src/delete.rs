@@ -29,6 +29,9 @@ use crate::write::is_gone;
 /// Namespaces that cannot be deleted.
 const IMMORTAL: &[&str] = &["default", "kube-system", "kube-public"];
 
+/// Bytes that one commit of a collection's deletion writes, and one object more: half of what the store takes at once.
+const COMMIT_BYTES_MAX: usize = 8 << 20;
+
 enum Step {
     /// Nothing to do: it is being deleted already.
     Nothing,
@@ -72,7 +75,8 @@ pub(crate) fn delete_named(
     Ok(if options.dry_run { answer(commit.response, commit.warnings) } else { Decision::Commit(commit) })
 }
 
-/// Deletes every object that the request selects, at one revision.
+/// Deletes every object that the request selects, at one revision. Where that is more than one commit holds, the
+/// answer says how many objects `remaining`: the driver asks again before it answers.
 pub(crate) fn collection(view: &dyn View, call: &Call<'_>) -> Result<Decision, Status> {
     let resource = call.request.resource;
     let options = body::delete_options(&call.request.body, &call.request.options)?;
@@ -87,7 +91,12 @@ pub(crate) fn collection(view: &dyn View, call: &Call<'_>) -> Result<Decision, S
     let durability = strategy::of(resource).map_or(crate::Durability::Synced, |row| row.durability);
     let mut writes = Vec::new();
     let mut items = Vec::new();
+    let (mut bytes, mut left) = (0, found.len());
     for (key, object) in found {
+        if bytes > COMMIT_BYTES_MAX && !options.dry_run {
+            break;
+        }
+        left -= 1;
         let (value, shown) = match step(call, resource, &object, &options)? {
             Step::Nothing => {
                 items.push(object);
@@ -99,10 +108,12 @@ pub(crate) fn collection(view: &dyn View, call: &Call<'_>) -> Result<Decision, S
             }
             Step::Remove(value) => (None, encode(&value)?),
         };
+        bytes += key.len() + value.as_ref().map_or(0, bytes::Bytes::len);
         writes.push(Write { key, value, durability });
         items.push(shown);
     }
-    let response = Response::List(List { revision: view.revision(), items, ..List::default() });
+    let remaining = u64::try_from(left).ok().filter(|left| *left > 0);
+    let response = Response::List(List { revision: view.revision(), items, remaining, ..List::default() });
     if writes.is_empty() || options.dry_run {
         return Ok(answer(response, Vec::new()));
     }

@@ -3,7 +3,7 @@
 //! Authorization, reads, writes and watches are the same for both. A component in this process is handed an
 //! [`InProcess`] backend with its identity: a type that nothing on the network can make.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -77,6 +77,9 @@ impl Service {
             let page = self.list(&request).await?;
             return Ok(Answer { response: Response::List(page.into_list()), warnings: Vec::new() });
         }
+        if request.verb == Verb::DeleteCollection {
+            return self.delete_collection(identity, request).await;
+        }
         let outcome = if needs_writer(&request) {
             self.write(identity, request.clone()).await?
         } else {
@@ -85,6 +88,23 @@ impl Service {
         match outcome {
             Outcome::Answered(answer) => Ok(answer),
             Outcome::Asked(question) => self.answer_question(identity, &request, question),
+        }
+    }
+
+    /// Deletes a collection in as many commits as it takes.
+    async fn delete_collection(&self, identity: &Identity, request: Request) -> Result<Answer, Status> {
+        // What one commit marked is seen by the next as being deleted already.
+        let mut seen = BTreeMap::new();
+        loop {
+            let Outcome::Answered(mut answer) = self.write(identity, request.clone()).await? else {
+                return Err(Status::internal("the deletion of a collection asked a question"));
+            };
+            let Response::List(list) = &mut answer.response else { return Ok(answer) };
+            seen.extend(list.items.drain(..).map(|object| (object.key(), object)));
+            if list.remaining.take().is_none() {
+                list.items.extend(seen.into_values());
+                return Ok(answer);
+            }
         }
     }
 

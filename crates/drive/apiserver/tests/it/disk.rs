@@ -1,4 +1,5 @@
-//! A full disk: changes are refused, nothing that was refused is ever seen, and it recovers.
+//! A full disk: changes are refused, nothing that was refused is ever seen, and it recovers. What one record cannot hold
+//! is written in several.
 
 use std::io;
 use std::path::Path;
@@ -6,7 +7,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use km_api::resource::CONFIG_MAPS;
-use km_api::{Event, Options};
+use km_api::{Event, Options, Request, Response, Verb};
 use km_store::{Disk, DiskFile, OsDisk};
 use serde_json::json;
 
@@ -98,5 +99,25 @@ async fn full_disk_refuses_changes_shows_none_of_them_and_recovers() {
     let list = server.client().list(&CONFIG_MAPS, "default", Options::default()).await.unwrap();
     assert_eq!(list.items.iter().filter(|o| o.meta().name.starts_with("after")).count(), 10);
     assert!(list.items.iter().all(|o| !o.meta().name.starts_with("lost")));
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_collection_may_be_larger_than_what_the_store_takes_at_once() {
+    const COUNT: usize = 20;
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path()).await;
+    let client = server.client();
+    for n in 0..COUNT {
+        let object = json!({"apiVersion": "v1", "kind": "ConfigMap",
+            "metadata": {"name": format!("m{n}"), "finalizers": ["example.org/held"]},
+            "data": {"a": "x".repeat(1 << 20)}});
+        client.create(&CONFIG_MAPS, "default", object.to_string()).await.unwrap();
+    }
+    let answer = client.call(Request::new(Verb::DeleteCollection, &CONFIG_MAPS, "default", "")).await.unwrap();
+    let Response::List(deleted) = answer else { panic!("{answer:?}") };
+    assert_eq!((deleted.items.len(), deleted.remaining), (COUNT, None));
+    let left = client.list(&CONFIG_MAPS, "default", Options::default()).await.unwrap();
+    assert!(left.items.len() == COUNT && left.items.iter().all(|object| object.meta().is_terminating()));
     server.stop().await;
 }
