@@ -794,3 +794,13 @@ fn a_finished_pod_that_is_being_deleted_and_has_no_task_is_deleted() {
         delete pods p1 
     "#]]);
 }
+
+#[test]
+fn an_unreachable_task_that_nobody_wants_is_not_killed_again_and_again() {
+    // test/sim, seed 46: the master answers such a KILL with the same update.
+    let mut world = World::settled(&[], vec![]);
+    let unreachable = update("p1.0.1", TaskState::Unreachable, Source::Master, None);
+    world.check(vec![(1, "unreachable", unreachable)], expect![[r#"
+        -- 1s unreachable
+    "#]]);
+}

@@ -31,7 +31,10 @@ impl Framework {
                 Adoption::Ours => {}
                 Adoption::NotYet => return,
                 Adoption::Unwanted => {
-                    if !state.is_terminal() && state != TaskState::Unknown {
+                    // The master answers the KILL of an unreachable task with the same update; should its agent come
+                    // back, the task is told again and killed then.
+                    let may_run = !state.is_terminal() && !matches!(state, TaskState::Unknown | TaskState::Unreachable);
+                    if may_run {
                         self.kill(now, &status.task_id, status.agent_id.as_ref(), 0, out);
                     }
                     return self.acknowledge_status(status, out);
