@@ -150,6 +150,22 @@ impl World {
         }
     }
 
+    /// Tells whether the client's machine is cut off.
+    fn is_isolated(&self, client: Client) -> bool {
+        matches!(client, Client::Executor { host, .. } if self.hosts[host].isolated_until > self.now)
+    }
+
+    /// Breaks the watches of a machine.
+    pub(crate) fn watches_break(&mut self, host: usize) {
+        let of_host = |watch: &Watch| matches!(watch.client, Client::Executor { host: of, .. } if of == host);
+        let broken: Vec<u64> = self.api.watches.iter().filter(|(_, w)| of_host(w)).map(|(id, _)| *id).collect();
+        for id in broken {
+            if let Some(watch) = self.api.watches.remove(&id) {
+                self.watch_end(id, watch.client, watch.at, false);
+            }
+        }
+    }
+
     fn identity(&self, client: Client) -> Identity {
         match client {
             Client::Framework(_) => Identity::authenticated("system:km:framework", &[]),
@@ -164,7 +180,7 @@ impl World {
     /// Sends a request; it or its answer may be lost, which the client sees as a broken connection.
     pub(crate) fn api_send(&mut self, caller: Caller, request: Request) {
         let delay = self.delay();
-        if self.is_lossy() && self.dice.chance(10) {
+        if self.is_isolated(caller.client) || (self.is_lossy() && self.dice.chance(10)) {
             return self.post(delay, Input::ApiReply { caller, result: Err(lost()) });
         }
         let life = self.api.life;
@@ -173,7 +189,8 @@ impl World {
 
     fn api_reply(&mut self, caller: Caller, result: Result<Response, Status>) {
         let delay = self.delay();
-        let result = if self.is_lossy() && self.dice.chance(10) { Err(lost()) } else { result };
+        let is_lost = self.is_isolated(caller.client) || (self.is_lossy() && self.dice.chance(10));
+        let result = if is_lost { Err(lost()) } else { result };
         self.post(delay, Input::ApiReply { caller, result });
     }
 
@@ -305,7 +322,7 @@ impl World {
         options: &Options,
         from: Revision,
     ) {
-        if life != self.api.life || !self.api.up {
+        if life != self.api.life || !self.api.up || self.is_isolated(client) {
             return self.watch_end(id, client, at, false);
         }
         let prefix = km_registry::prefix(resource, "");
@@ -341,6 +358,9 @@ impl World {
         let durable = self.api.published.revision();
         let unsynced = self.api.disk.iter().filter(|(revision, _)| *revision > durable).count();
         let kept = self.dice.below(unsynced + 1);
+        if kept < unsynced {
+            self.judge.count("crashes that lost unacknowledged changes");
+        }
         let keep = self.api.disk.len() - unsynced + kept;
         self.api.disk.truncate(keep);
         for pending in std::mem::take(&mut self.api.pending) {

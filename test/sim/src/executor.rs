@@ -11,7 +11,7 @@ use km_api::{ContentType, Request, Response, Status, Verb};
 use km_base::{ObjectKey, Timestamp, Uid};
 use km_core_mesos::agent::{Launch, StreamId};
 use km_kinds::api::core::v1::Pod;
-use km_lifecycle::{Action, Config, Event, Lifecycle, TaskUpdate, WriteOutcome};
+use km_lifecycle::{Action, Config, Event, Lifecycle, ProbeKind, TaskUpdate, WriteOutcome};
 use km_mesos::executor::{Call, Event as MesosEvent, call, event};
 use km_mesos::{ExecutorId, FrameworkId, TaskId, TaskInfo, TaskState, TaskStatus, task_status};
 use km_podwire::{ExecutorData, LaunchData, StatusData};
@@ -19,7 +19,7 @@ use serde_json::json;
 
 use crate::api::{Caller, Client, Want};
 use crate::informer::{Informer, Told};
-use crate::runtime::{Chance, Effect, Runtime};
+use crate::runtime::{Chance, Effect, Runtime, State};
 use crate::world::{Input, Line, World};
 
 /// Wait between attempts to subscribe; drive/executor's.
@@ -37,6 +37,8 @@ pub(crate) struct Executor {
     /// When what it left behind is swept away.
     pub(crate) sweep_at: Option<Timestamp>,
     stream: Option<StreamId>,
+    /// Made since SUBSCRIBE was sent, and not in it.
+    unsent: Vec<TaskStatus>,
     ledger: Ledger,
     pub(crate) pods: BTreeMap<Uid, Entry>,
     /// Launches of a pod whose earlier task is still ending.
@@ -54,6 +56,8 @@ pub(crate) struct Entry {
     pub(crate) machine: Lifecycle,
     wake_at: Option<Timestamp>,
     backlog: Vec<Action>,
+    /// Probes that run, with the container that they are for.
+    probes: BTreeMap<(String, ProbeKind), String>,
 }
 
 /// What Mesos has not acknowledged; see drive/executor's ledger.
@@ -85,6 +89,7 @@ pub(crate) enum ExecutorInput {
     Told { uid: Uid, event: Box<Event> },
     Ends { container: String, code: i32 },
     Wake { uid: Uid, at: Timestamp },
+    Probe { uid: Uid, container: String, id: String, kind: ProbeKind },
     ReportNode,
     /// Looks whether a shutdown is over.
     End,
@@ -104,6 +109,7 @@ impl Executor {
             runs: false,
             sweep_at: None,
             stream: None,
+            unsent: Vec::new(),
             ledger: Ledger::default(),
             pods: BTreeMap::new(),
             next: BTreeMap::new(),
@@ -147,8 +153,12 @@ impl World {
     }
 
     pub(crate) fn executor_input(&mut self, host: usize, id: u64, input: ExecutorInput) {
-        // Containers end whether or not their executor lives.
+        // Containers end whether or not their executor lives, and whatever it calls itself by now.
         if let ExecutorInput::Ends { container, code } = input {
+            let mut id = id;
+            while let Some(now) = self.hosts[host].renamed.get(&id) {
+                id = *now;
+            }
             return self.container_ends(host, id, &container, code);
         }
         if !self.executor(host, id).is_some_and(|executor| executor.runs) {
@@ -157,8 +167,10 @@ impl World {
         match input {
             ExecutorInput::Subscribe => self.executor_subscribe(host, id),
             ExecutorInput::Subscribed(stream) => {
-                if let Some(executor) = self.executor(host, id) {
-                    executor.stream = Some(stream);
+                let Some(executor) = self.executor(host, id) else { return };
+                executor.stream = Some(stream);
+                for status in std::mem::take(&mut executor.unsent) {
+                    self.executor_calls(host, id, call::Type::Update, |c| c.update = Some(call::Update { status }));
                 }
             }
             ExecutorInput::Refused(text) => {
@@ -183,6 +195,9 @@ impl World {
                     self.pod_step(host, id, &uid, Event::Tick);
                 }
             }
+            ExecutorInput::Probe { uid, container, id: of, kind } => {
+                self.executor_probes(host, id, &uid, container, of, kind);
+            }
             ExecutorInput::ReportNode => self.executor_reports_node(host, id),
             ExecutorInput::End => self.executor_may_end(host, id),
         }
@@ -201,6 +216,7 @@ impl World {
         if executor.stream.is_some() {
             return;
         }
+        executor.unsent.clear();
         let tasks = executor.ledger.fresh.iter().filter_map(|id| executor.ledger.tasks.get(id)).cloned();
         let subscribe = call::Subscribe {
             unacknowledged_tasks: tasks.collect(),
@@ -285,7 +301,7 @@ impl World {
         let Some(executor) = self.executor(host, id) else { return };
         let config = Config { node_name: name, host_ip: executor.data.node_ip.clone() };
         let machine = Lifecycle::new(config, launch.key.clone(), launch.uid.clone(), task_id);
-        executor.pods.insert(launch.uid.clone(), Entry { machine, wake_at: None, backlog: Vec::new() });
+        executor.pods.insert(launch.uid.clone(), Entry { machine, wake_at: None, backlog: Vec::new(), probes: BTreeMap::new() });
     }
 
     fn executor_kill(&mut self, host: usize, id: u64, task_id: &str, grace: Option<Duration>) {
@@ -313,6 +329,8 @@ impl World {
     }
 
     fn executor_ready(&mut self, host: usize, id: u64) {
+        // drive/executor's order: adopt, then follow, then what had to wait.
+        self.executor_adopts(host, id);
         let Some(executor) = self.executor(host, id) else { return };
         executor.ready = true;
         let backlogs: Vec<(Uid, Vec<Action>)> =
@@ -416,7 +434,14 @@ impl World {
                     self.executor_launch(host, id, task_id, launch);
                 }
             }
-            Action::Record(_) | Action::StartProbe { .. } | Action::StopProbe { .. } => {}
+            Action::StartProbe { container, id: of, kind, .. } => {
+                entry.probes.insert((container.clone(), kind), of.clone());
+                let first = self.dice.millis(100, 2_000);
+                let input = ExecutorInput::Probe { uid: uid.clone(), container, id: of, kind };
+                self.post_executor(first, host, id, input);
+            }
+            Action::StopProbe { container, kind } => drop(entry.probes.remove(&(container, kind))),
+            Action::Record(_) => {}
             action => {
                 let image = match &action {
                     Action::EnsureImage { container, .. } => image_of(&entry.machine, container),
@@ -513,6 +538,8 @@ impl World {
         executor.ledger.updates.push(status.clone());
         if executor.stream.is_some() {
             self.executor_calls(host, id, call::Type::Update, |call| call.update = Some(call::Update { status }));
+        } else {
+            executor.unsent.push(status);
         }
     }
 
@@ -539,6 +566,79 @@ impl World {
             self.executor_exits(host, id);
         } else {
             self.post_executor(Duration::from_millis(200), host, id, ExecutorInput::End);
+        }
+    }
+
+    /// One probe's result; those of `…/sick` fail their liveness from a while after the start.
+    fn executor_probes(&mut self, host: usize, id: u64, uid: &Uid, container: String, of: String, kind: ProbeKind) {
+        let now = self.now;
+        let Some(executor) = self.executor(host, id) else { return };
+        let Some(entry) = executor.pods.get(uid) else { return };
+        if entry.probes.get(&(container.clone(), kind)) != Some(&of) {
+            return;
+        }
+        let Some(found) = executor.runtime.containers.get(&of) else { return };
+        let age = match found.state {
+            State::Running(since) => now.saturating_since(since),
+            _ => return,
+        };
+        let sick = found.image.contains("/sick") && kind == ProbeKind::Liveness && age > Duration::from_secs(15);
+        let result = if sick { Err("HTTP probe failed with statuscode: 500".to_owned()) } else { Ok(()) };
+        let event = Event::ProbeResult { container: container.clone(), id: of.clone(), kind, result };
+        self.pod_step(host, id, uid, event);
+        let again = self.dice.millis(4_000, 6_000);
+        // A probe that has succeeded tells nothing new, unless it is going to fail.
+        let tells = kind == ProbeKind::Liveness && age < Duration::from_secs(200);
+        if tells {
+            self.post_executor(again, host, id, ExecutorInput::Probe { uid: uid.clone(), container, id: of, kind });
+        }
+    }
+
+    /// The process starts again over its containers: of what it knew there is the ledger, and what the runtime holds.
+    pub(crate) fn executor_again(&mut self, host: usize, id: u64) {
+        let new = self.number();
+        let Some(old) = self.hosts[host].executors.remove(&id).filter(|old| old.ending.is_none()) else { return };
+        self.trace(|| format!("executor {host}/{id} starts again as {new}"));
+        self.hosts[host].renamed.insert(id, new);
+        self.hosts[host].agent_loses(id);
+        let selector = old.informer.field_selector.clone();
+        let mut ledger = old.ledger;
+        // Listing a task that Mesos has acknowledged does no harm; leaving one out loses it.
+        ledger.fresh = ledger.tasks.keys().cloned().collect();
+        let tasks: Vec<TaskInfo> = ledger.tasks.values().cloned().collect();
+        let executor = Executor {
+            id: new,
+            stream: None,
+            ledger,
+            pods: BTreeMap::new(),
+            next: BTreeMap::new(),
+            informer: Informer::new(&PODS, selector),
+            known: BTreeMap::new(),
+            ready: false,
+            ..old
+        };
+        self.hosts[host].executors.insert(new, executor);
+        for task in tasks {
+            if let Ok(launch) = LaunchData::decode(task.data.as_deref().unwrap_or_default()) {
+                self.pod_enter(host, new, task.task_id.value, &launch);
+            }
+        }
+        let (soon, later) = (self.dice.millis(10, 200), self.dice.millis(50, 800));
+        self.post_executor(soon, host, new, ExecutorInput::Subscribe);
+        self.post_executor(later, host, new, ExecutorInput::Ready);
+    }
+
+    /// Hands every pod what the runtime holds of it; what is nobody's is removed.
+    fn executor_adopts(&mut self, host: usize, id: u64) {
+        let Some(executor) = self.executor(host, id) else { return };
+        for (uid, adopted) in executor.runtime.adopt() {
+            let Some(executor) = self.executor(host, id) else { return };
+            if executor.pods.contains_key(&uid) {
+                self.pod_step(host, id, &uid, Event::Adopted(adopted));
+            } else {
+                executor.runtime.containers.retain(|_, container| container.uid != uid);
+                executor.runtime.sandboxes.retain(|_, sandbox| sandbox.uid != uid);
+            }
         }
     }
 

@@ -23,10 +23,32 @@ pub(crate) enum Fault {
     Executor(usize),
     /// The executor loses its connection to the agent.
     Session(usize),
-    /// The whole machine, with everything on it.
-    Machine { host: usize, keeps_disk: bool },
+    /// The executor's process starts again over its containers, as for an upgrade.
+    Again(usize),
+    /// The whole machine, with everything on it, for so many seconds.
+    Machine { host: usize, keeps_disk: bool, seconds: u64 },
     /// The agent cannot reach the master for a while.
     Cut(usize),
+    /// Nothing on the machine can reach master or API server for so many seconds.
+    Isolated { host: usize, seconds: u64 },
+}
+
+impl Fault {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Framework | Self::FrameworkFuse(_) => "framework dies",
+            Self::Manager => "manager dies",
+            Self::Api => "API server dies",
+            Self::Master | Self::MasterFuse(_) => "master dies",
+            Self::Agent(_) | Self::AgentFuse(..) => "agent dies",
+            Self::Executor(_) => "executor dies",
+            Self::Session(_) => "executor's session breaks",
+            Self::Again(_) => "executor starts again",
+            Self::Machine { .. } => "machine dies",
+            Self::Cut(_) => "agent is cut off",
+            Self::Isolated { .. } => "machine is cut off",
+        }
+    }
 }
 
 impl World {
@@ -36,7 +58,11 @@ impl World {
         for _ in 0..count {
             let host = self.dice.below(self.hosts.len());
             let fuse = self.dice.below(6);
-            let fault = match self.dice.below(24) {
+            let seconds = match self.dice.below(4) {
+                0 => 350 + self.dice.next() % 300,
+                _ => 1 + self.dice.next() % 90,
+            };
+            let fault = match self.dice.below(28) {
                 0..=1 => Fault::Framework,
                 2..=4 => Fault::FrameworkFuse(fuse),
                 5..=6 => Fault::Manager,
@@ -47,7 +73,9 @@ impl World {
                 15..=16 => Fault::AgentFuse(host, fuse),
                 17..=18 => Fault::Executor(host),
                 19 => Fault::Session(host),
-                20..=21 => Fault::Machine { host, keeps_disk: self.dice.chance(500) },
+                20..=21 => Fault::Machine { host, keeps_disk: self.dice.chance(500), seconds },
+                22..=23 => Fault::Isolated { host, seconds },
+                24..=25 => Fault::Again(host),
                 _ => Fault::Cut(host),
             };
             let at = self.dice.millis(0, u64::try_from(span.as_millis()).unwrap_or(0));
@@ -57,6 +85,7 @@ impl World {
 
     pub(crate) fn fault(&mut self, fault: Fault) {
         self.trace(|| format!("fault {fault:?}"));
+        self.judge.count(fault.name());
         match fault {
             Fault::Framework => self.fault_framework_dies(),
             Fault::FrameworkFuse(fuse) => self.framework.fuse = Some(fuse),
@@ -85,7 +114,21 @@ impl World {
                 }
             }
             Fault::Session(host) => self.fault_session(host),
-            Fault::Machine { host, keeps_disk } => self.fault_machine(host, keeps_disk),
+            Fault::Again(host) => {
+                let running: Vec<u64> =
+                    self.hosts[host].executors.values().filter(|e| e.runs).map(|e| e.id).collect();
+                for id in running {
+                    self.executor_again(host, id);
+                }
+            }
+            Fault::Machine { host, keeps_disk, seconds } => self.fault_machine(host, keeps_disk, seconds),
+            Fault::Isolated { host, seconds } => {
+                let until = self.now + Duration::from_secs(seconds);
+                self.hosts[host].cut_until = until;
+                self.hosts[host].isolated_until = until;
+                self.agent_drop_link(host);
+                self.watches_break(host);
+            }
             Fault::Cut(host) => {
                 let long = self.dice.millis(500, 70_000);
                 self.hosts[host].cut_until = self.now + long;
@@ -126,7 +169,7 @@ impl World {
         }
     }
 
-    fn fault_machine(&mut self, host: usize, keeps_disk: bool) {
+    fn fault_machine(&mut self, host: usize, keeps_disk: bool, seconds: u64) {
         if !self.hosts[host].up {
             return;
         }
@@ -137,7 +180,6 @@ impl World {
         if !keeps_disk {
             this.agent.records.clear();
         }
-        let wait = self.dice.millis(1_000, 90_000);
-        self.post(wait, Input::AgentUp { host });
+        self.post(Duration::from_secs(seconds), Input::AgentUp { host });
     }
 }

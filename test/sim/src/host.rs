@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use km_base::Timestamp;
 use km_core_mesos::agent::{Action, Agent, Answer, Event, Launch, Process, Record, RequestId, Settings, StreamId};
-use km_core_mesos::link::LinkId;
+use km_core_mesos::link::{LinkId, ToMaster};
 use km_core_mesos::master;
 use km_mesos::ranges::RangeSet;
 use km_mesos::resources::{Milli, ranges, scalar};
@@ -21,6 +21,10 @@ pub(crate) struct Host {
     pub(crate) executors: BTreeMap<u64, Executor>,
     /// Until when the master cannot be reached.
     pub(crate) cut_until: Timestamp,
+    /// Until when the API server cannot be reached.
+    pub(crate) isolated_until: Timestamp,
+    /// Executors that started again over their containers, by what they were before.
+    pub(crate) renamed: BTreeMap<u64, u64>,
 }
 
 pub(crate) struct AgentProcess {
@@ -52,7 +56,15 @@ impl AgentProcess {
 impl Host {
     pub(crate) fn new(number: usize) -> Self {
         let name = format!("n{number}");
-        Self { name, up: true, agent: AgentProcess::new(), executors: BTreeMap::new(), cut_until: START }
+        Self {
+            name,
+            up: true,
+            agent: AgentProcess::new(),
+            executors: BTreeMap::new(),
+            cut_until: START,
+            isolated_until: START,
+            renamed: BTreeMap::new(),
+        }
     }
 
     fn settings(&self, seed: u128) -> Settings {
@@ -238,6 +250,7 @@ impl World {
                 }
             }
             Action::ToMaster(message) => {
+                self.trace(|| format!("agent {host} tells the master {}", show_message(&message)));
                 let Some(link) = self.hosts[host].agent.link else { return };
                 if self.is_lossy() && self.dice.chance(3) {
                     return self.agent_drop_link(host);
@@ -322,5 +335,17 @@ impl Host {
         for stream in lost {
             self.agent.streams.remove(&stream);
         }
+    }
+}
+
+fn show_message(message: &ToMaster) -> String {
+    match message {
+        ToMaster::Register(registration) => {
+            let tasks = registration.tasks.iter().map(|t| format!("{} {:?}", t.task_id, t.known_state()));
+            format!("REGISTER {:?} {}", registration.info.id, tasks.collect::<Vec<_>>().join(" "))
+        }
+        ToMaster::StatusUpdate { status, .. } => format!("UPDATE {} {:?}", status.task_id, status.known_state()),
+        ToMaster::ExecutorExited { executor_id, .. } => format!("EXITED {executor_id}"),
+        ToMaster::ExecutorMessage { .. } => "MESSAGE".to_owned(),
     }
 }

@@ -28,6 +28,8 @@ pub(crate) struct Informer {
     revision: Revision,
     failures: u32,
     watch: Option<u64>,
+    /// Whether the watch has told anything.
+    progress: bool,
 }
 
 impl Informer {
@@ -40,6 +42,7 @@ impl Informer {
             revision: Revision(0),
             failures: 0,
             watch: None,
+            progress: false,
         }
     }
 }
@@ -93,6 +96,7 @@ impl World {
         let watch = self.number();
         let Some(informer) = self.informer(client, at) else { return };
         informer.watch = Some(watch);
+        informer.progress = false;
         let options = Options { field_selector: informer.field_selector.clone(), ..Options::default() };
         let (resource, from) = (informer.resource, informer.revision);
         let delay = self.delay();
@@ -106,6 +110,7 @@ impl World {
             return;
         }
         informer.failures = 0;
+        informer.progress = true;
         informer.revision = informer.revision.max(object.meta().revision());
         let told = if kind == EventType::Deleted {
             informer.known.remove(&object.key());
@@ -125,8 +130,11 @@ impl World {
         if informer.watch != Some(watch) {
             return;
         }
-        // Mostly it goes on from where it was; sometimes it starts over, as after a watch without progress.
-        if relist || self.dice.chance(200) { self.informer_retry(client, at) } else { self.informer_watch(client, at) }
+        let goes_on = informer.progress && !relist;
+        if relist {
+            self.judge.count("watches whose history was gone");
+        }
+        if goes_on { self.informer_watch(client, at) } else { self.informer_retry(client, at) }
     }
 
     fn informer_retry(&mut self, client: Client, at: usize) {

@@ -31,6 +31,14 @@ pub(crate) struct Judge {
     ended: BTreeMap<Uid, String>,
     used_offers: BTreeSet<OfferId>,
     starts: BTreeSet<(String, String, u32)>,
+    /// How often what happened: so that a run shows what it has tried.
+    pub(crate) counts: BTreeMap<&'static str, u64>,
+}
+
+impl Judge {
+    pub(crate) fn count(&mut self, what: &'static str) {
+        *self.counts.entry(what).or_insert(0) += 1;
+    }
 }
 
 struct Expected {
@@ -111,13 +119,16 @@ impl World {
             let what = format!("pod {} had ended as {ended} and is {} now", object.key(), pod.status.phase);
             return self.fail(what);
         }
-        if pod.is_finished() {
-            self.judge.ended.insert(uid.clone(), pod.status.phase.clone());
+        if pod.is_finished() && self.judge.ended.insert(uid.clone(), pod.status.phase.clone()).is_none() {
+            self.judge.count("pods that ended");
         }
         if let Some(task_id) = object.meta().annotations.get(TASK_ID_ANNOTATION)
             && !pod.spec.node_name.is_empty()
         {
-            self.judge.bindings.insert((uid, task_id.clone(), pod.spec.node_name));
+            let again = self.judge.bindings.iter().any(|(bound, _, _)| *bound == uid);
+            if self.judge.bindings.insert((uid, task_id.clone(), pod.spec.node_name)) {
+                self.judge.count(if again { "pods launched again" } else { "pods bound" });
+            }
         }
     }
 
@@ -196,6 +207,7 @@ impl World {
         if !self.judge.starts.insert((task_id.to_owned(), name.clone(), attempt)) {
             return self.fail(format!("container {name} of task {task_id} starts attempt {attempt} twice"));
         }
+        self.judge.count("containers started");
         let mut twins = Vec::new();
         for (other, machine) in self.hosts.iter().enumerate() {
             for (id, process) in &machine.executors {

@@ -37,12 +37,13 @@ mod trace;
 mod workload;
 mod world;
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use world::{Input, World};
 
 /// Until when the world has to have settled after its last fault: back-offs go up to five minutes.
-const SETTLE_MAX: Duration = Duration::from_secs(1_500);
+const SETTLE_MAX: Duration = Duration::from_secs(2_400);
 /// How often it is looked at.
 const LOOK_EVERY: Duration = Duration::from_secs(5);
 /// More would be a loop that never ends.
@@ -61,6 +62,8 @@ pub struct Outcome {
     pub steps: u64,
     /// Virtual time.
     pub lasted: Duration,
+    /// How often what happened.
+    pub counts: BTreeMap<&'static str, u64>,
     /// The first invariant that did not hold, and the end of the trace.
     pub failure: Option<Failure>,
 }
@@ -86,6 +89,7 @@ pub fn run(seed: u64, loud: bool) -> Outcome {
         lines: world.trace.lines(),
         steps: world.steps,
         lasted: world.now.saturating_since(world::START),
+        counts: std::mem::take(&mut world.judge.counts),
         failure,
     }
 }

@@ -31,7 +31,7 @@ pub(crate) struct Container {
     pub(crate) name: String,
     pub(crate) attempt: u32,
     sandbox: String,
-    image: String,
+    pub(crate) image: String,
     pub(crate) state: State,
 }
 

@@ -72,7 +72,7 @@ impl World {
                 all.push(format!("pod {key} is still being deleted"));
             } else if pod.spec.node_name.is_empty() {
                 let explained = pod.status.conditions.iter().any(|c| c.kind == "PodScheduled" && c.status == "False");
-                if !name.starts_with("big") {
+                if !name.starts_with("big") && !name.starts_with("port") {
                     all.push(format!("pod {key} is not bound"));
                 } else if !explained {
                     all.push(format!("pod {key} does not say why it waits"));

@@ -106,7 +106,7 @@ impl World {
     fn user_creates_pod(&mut self) {
         self.user.serial += 1;
         let seconds = self.dice.below(20);
-        let (name, policy, image, resources) = match self.dice.below(9) {
+        let (name, policy, image, resources) = match self.dice.below(11) {
             0..=1 => ("run", "Always", "run".to_owned(), small()),
             2 => ("job", "Never", format!("exit-{seconds}"), small()),
             3 => ("job", "Never", format!("fail-{seconds}"), small()),
@@ -114,6 +114,8 @@ impl World {
             5 => ("crash", "Always", format!("fail-{}", seconds % 3), small()),
             6 => ("missing", "Always", "missing".to_owned(), small()),
             7 => ("big", "Always", "run".to_owned(), json!({"requests": {"cpu": "64"}})),
+            8 => ("port", "Always", "run".to_owned(), small()),
+            9 => ("sick", "Always", "sick".to_owned(), small()),
             _ => ("two", "Always", "run".to_owned(), small()),
         };
         let full = format!("{name}-{}", self.user.serial);
@@ -122,6 +124,15 @@ impl World {
         if name == "two" {
             containers.push(json!({"name": "b", "image": "localhost/run", "resources": small()}));
             spec["initContainers"] = json!([{"name": "i", "image": "localhost/exit-1", "resources": small()}]);
+        }
+        let probe = json!({"tcpSocket": {"port": 80}, "periodSeconds": 5, "failureThreshold": 1});
+        match name {
+            "port" => containers[0]["ports"] = json!([{"containerPort": 80, "hostPort": 31_005}]),
+            "sick" => {
+                containers[0]["livenessProbe"] = probe.clone();
+                containers[0]["readinessProbe"] = probe;
+            }
+            _ => {}
         }
         spec["containers"] = Value::Array(containers);
         let body = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": full}, "spec": spec});

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use km_api::{EventType, Object, Options, Request, Resource, Response, Status};
-use km_base::{Revision, Timestamp, Uid};
+use km_base::{Revision, Timestamp};
 use km_core_framework as framework;
 use km_core_mesos::{agent, master};
 use km_mesos::scheduler;
@@ -255,11 +255,5 @@ impl World {
             (_, Want::User(what)) => self.user_answered(&what, result),
             (_, Want::Status(_) | Want::Delete(_) | Want::LookUp(_) | Want::NodeStatus) => {}
         }
-    }
-
-    /// Finds the pod's UID among the published ones.
-    pub(crate) fn pod_uid(&self, namespace: &str, name: &str) -> Option<Uid> {
-        let key = km_registry::key(&km_api::resource::PODS, namespace, name);
-        self.api.published.get(&key).map(|entry| crate::api::parse(entry).meta().uid.clone())
     }
 }

@@ -1,5 +1,6 @@
 //! Seeds: those that once found a bug first, then new ones; and the same seed twice.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
 
@@ -40,7 +41,7 @@ fn invariants_hold_for_every_seed() {
     };
     let next = AtomicU64::new(0);
     let failures: Mutex<Vec<String>> = Mutex::new(Vec::new());
-    let totals = Mutex::new((0, 0));
+    let totals: Mutex<(u64, u64, BTreeMap<&str, u64>)> = Mutex::default();
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..threads.min(seeds.len()) {
@@ -50,6 +51,9 @@ fn invariants_hold_for_every_seed() {
                     let mut totals = totals.lock().unwrap();
                     totals.0 += outcome.steps;
                     totals.1 += outcome.lasted.as_secs();
+                    for (what, count) in &outcome.counts {
+                        *totals.2.entry(what).or_insert(0) += count;
+                    }
                     drop(totals);
                     if let Some(text) = report(&outcome) {
                         failures.lock().unwrap().push(text);
@@ -58,8 +62,8 @@ fn invariants_hold_for_every_seed() {
             });
         }
     });
-    let (steps, seconds) = *totals.lock().unwrap();
-    println!("{} seeds, {steps} steps, {seconds} s of virtual time", seeds.len());
+    let (steps, seconds, counts) = totals.into_inner().unwrap();
+    println!("{} seeds, {steps} steps, {seconds} s of virtual time: {counts:?}", seeds.len());
     let failures = failures.into_inner().unwrap();
     for text in failures.iter().filter(|_| failures.len() > 1) {
         println!("{}", text.lines().find(|line| line.starts_with("seed ")).unwrap_or_default());
