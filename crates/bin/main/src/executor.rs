@@ -35,8 +35,10 @@ pub(crate) async fn run(_options: ExecutorOptions) -> anyhow::Result<ExitCode> {
     }
     // One name for socket folder, bridge, network and table of this executor's run.
     let id = bridge_name(&format!("{}/{}", mesos.framework_id, mesos.executor_id)).trim_start_matches("km-").to_owned();
+    let socket_dir = PathBuf::from(RUN_DIR).join(&id);
+    let private_dir = socket_dir.join("private");
     let private = PrivateRuntime {
-        socket_dir: PathBuf::from(RUN_DIR).join(&id),
+        socket_dir,
         id,
         path: std::env::var_os("PATH").unwrap_or_default(),
         environment: std::env::vars_os().filter(|(name, _)| is_proxy_variable(&name.to_string_lossy())).collect(),
@@ -44,7 +46,7 @@ pub(crate) async fn run(_options: ExecutorOptions) -> anyhow::Result<ExitCode> {
     };
     let work_dir = mesos.sandbox.join("work");
     let deps = ExecutorDeps { api: ApiSource::Network, runtime: RuntimeSource::Configured(private) };
-    let (executor, hooks) = Executor::new(ExecutorConfig { mesos, work_dir }, deps);
+    let (executor, hooks) = Executor::new(ExecutorConfig { mesos, work_dir, private_dir }, deps);
 
     let shutdown = Shutdown::new();
     let mut terminate = signal(SignalKind::terminate()).context("failed to listen for SIGTERM")?;

@@ -162,7 +162,7 @@ fn access(cri: Arc<dyn Cri>, import: Option<ImportTarget>, cgroups: CgroupRoot) 
 pub(crate) async fn identity(
     source: ApiSource,
     data: &ExecutorData,
-    work_dir: PathBuf,
+    private_dir: PathBuf,
     mut token: watch::Receiver<Option<String>>,
 ) -> Option<(Client, Option<Credential>)> {
     if let ApiSource::Given(backend, serving) = source {
@@ -170,7 +170,7 @@ pub(crate) async fn identity(
     }
     let (mut failures, mut refusals) = (0, 0);
     loop {
-        match network(data, &work_dir, &mut token).await {
+        match network(data, &private_dir, &mut token).await {
             Ok((client, serving)) => return Some((client, Some(serving))),
             Err(NoIdentity { error, token_refused }) => {
                 failures += 1;
@@ -198,7 +198,7 @@ impl From<String> for NoIdentity {
 
 async fn network(
     data: &ExecutorData,
-    work_dir: &std::path::Path,
+    private_dir: &std::path::Path,
     token: &mut watch::Receiver<Option<String>>,
 ) -> Result<(Client, Credential), NoIdentity> {
     let endpoint =
@@ -207,12 +207,12 @@ async fn network(
         let backend = NetworkBackend::new(&endpoint).map_err(|error| chain(&error).to_string())?;
         Ok::<_, String>(Client::new(Arc::new(backend)))
     };
-    let credential = match identity::kept(work_dir, Kind::Client, now()) {
+    let credential = match identity::kept(private_dir, Kind::Client, now()) {
         Some(credential) => credential,
         None => {
             let token = token.wait_for(Option::is_some).await.map_err(|_| "the executor ends".to_owned())?.clone();
             let bootstrap = connect(Endpoint { token, ..endpoint.clone() })?;
-            let obtained = identity::obtain(&bootstrap, data, work_dir, Kind::Client).await;
+            let obtained = identity::obtain(&bootstrap, data, private_dir, Kind::Client).await;
             obtained.map_err(|error| NoIdentity {
                 token_refused: error.is_unauthorized(),
                 error: chain(&error).to_string(),
@@ -221,10 +221,10 @@ async fn network(
     };
     let certificate = Some((credential.certificate_pem, credential.key_pem));
     let client = connect(Endpoint { certificate, ..endpoint })?;
-    let serving = match identity::kept(work_dir, Kind::Serving, now()) {
+    let serving = match identity::kept(private_dir, Kind::Serving, now()) {
         Some(serving) => serving,
         None => {
-            let obtained = identity::obtain(&client, data, work_dir, Kind::Serving).await;
+            let obtained = identity::obtain(&client, data, private_dir, Kind::Serving).await;
             obtained.map_err(|error| chain(&error).to_string())?
         }
     };

@@ -90,7 +90,7 @@ impl Dirs {
         self.pod(uid).join("termination").join(container).join(attempt.to_string())
     }
 
-    /// Where the executor's own certificates and ledger are.
+    /// Where the executor's own passing files are.
     pub(crate) fn own(&self) -> &Path {
         &self.work
     }

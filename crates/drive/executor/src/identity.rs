@@ -1,6 +1,6 @@
 //! The executor's identity: a bootstrap token becomes a certificate, by CSR, once.
 //!
-//! Client and serving certificate are kept beside the pods with mode 0600, so that an executor which starts
+//! Client and serving certificate are kept outside the sandbox (Mesos shows its files) with mode 0600, so that an executor which starts
 //! again needs no token. Whether a request is approved and signed is the control plane's decision.
 
 use std::path::{Path, PathBuf};

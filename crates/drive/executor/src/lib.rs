@@ -74,8 +74,11 @@ const TASKS_GRACE: Duration = Duration::from_secs(2);
 pub struct ExecutorConfig {
     /// What the agent put into the environment.
     pub mesos: MesosEnvironment,
-    /// Work folder: pods, logs, volumes, certificates, the private containerd.
+    /// Work folder: pods, logs, volumes, the private containerd.
     pub work_dir: PathBuf,
+    /// Folder of keys and tokens, outside the sandbox: a Mesos agent shows every file of that to who asks it. Removed
+    /// at the end.
+    pub private_dir: PathBuf,
 }
 
 /// What an executor needs from others.
@@ -170,10 +173,12 @@ impl Executor {
     pub async fn run(self, shutdown: Shutdown) -> Result<(), ExecutorError> {
         let work = self.config.work_dir.clone();
         std::fs::create_dir_all(&work).map_err(|source| ExecutorError::Prepare { path: work.clone(), source })?;
+        let private_dir = self.config.private_dir.clone();
+        make_private(&private_dir).map_err(|source| ExecutorError::Prepare { path: private_dir.clone(), source })?;
         // The session outlives the pods: their last words go through it.
         let session_tasks = TaskSet::new(Shutdown::new());
         let tasks = TaskSet::new(Shutdown::new());
-        let ledger = Ledger::open(work.join("ledger"));
+        let ledger = Ledger::open(private_dir.join("ledger"));
         let recovered: Vec<_> = ledger.tasks().cloned().collect();
         let (agent_sender, mut agent) = mpsc::channel(AGENT_EVENTS_MAX);
         let (updates, updates_receiver) = mpsc::channel(UPDATES_MAX);
@@ -193,6 +198,7 @@ impl Executor {
             Ok(data) => data,
             Err(error) => {
                 session_tasks.shutdown().begin();
+                let _ = std::fs::remove_dir_all(&private_dir);
                 return Err(error);
             }
         };
@@ -211,6 +217,7 @@ impl Executor {
             deps: self.deps,
             data,
             work,
+            private_dir: private_dir.clone(),
             http: http.map_err(ExecutorError::Client)?,
             messages,
             tasks: tasks.clone(),
@@ -232,8 +239,22 @@ impl Executor {
                 error!(left = left.join("; "), "the runtime left something behind");
             }
         }
+        // The runtime has taken it away with the folder of its sockets, unless it was not the executor's own.
+        match std::fs::remove_dir_all(&private_dir) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                warn!(folder = %private_dir.display(), %error, "failed to remove the executor's keys");
+            }
+            _ => {}
+        }
         Ok(())
     }
+}
+
+/// Makes a folder that only this user reads.
+fn make_private(folder: &std::path::Path) -> std::io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    std::fs::create_dir_all(folder)?;
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700))
 }
 
 async fn end_session(session: &TaskSet) {
@@ -264,6 +285,7 @@ struct Starter {
     deps: ExecutorDeps,
     data: ExecutorData,
     work: PathBuf,
+    private_dir: PathBuf,
     http: HttpClient,
     messages: mpsc::Sender<Message>,
     tasks: TaskSet,
@@ -282,7 +304,7 @@ impl Starter {
         };
         let shutdown = self.tasks.shutdown();
         let runtime = bring_up::runtime(self.deps.runtime.clone(), &self.data, self.work.clone(), &id);
-        let identity = bring_up::identity(self.deps.api.clone(), &self.data, self.work.clone(), token);
+        let identity = bring_up::identity(self.deps.api.clone(), &self.data, self.private_dir.clone(), token);
         let (up, identity) = tokio::select! {
             both = async { tokio::join!(runtime, identity) } => both,
             () = shutdown.begun() => return,

@@ -180,6 +180,7 @@ impl World {
                 shutdown_grace: Duration::from_secs(6),
             },
             work_dir: work_dir.clone(),
+            private_dir: socket_dir.join("private"),
         };
         let deps =
             ExecutorDeps {
@@ -423,7 +424,8 @@ impl World {
         tokio::time::timeout(PATIENCE, run).await???;
         ensure(self.agent.states("uid-stay.1.1").last() == Some(&TaskState::Killed), "Mesos knows the end")?;
         ensure(self.phase("stay") == "Running", "the pod may be launched again")?;
-        ensure(!self.socket_dir.exists(), "the runtime is swept")?;
+        ensure(!self.work_dir.join("ledger").exists(), "what holds tokens is not in the sandbox")?;
+        ensure(!self.socket_dir.exists(), "the runtime is swept, and the keys are gone")?;
         let mounts = fs::read_to_string("/proc/self/mountinfo")?;
         let mark = folder.display().to_string();
         ensure(!mounts.contains(&mark), "mounts are left")?;
