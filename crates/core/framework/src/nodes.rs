@@ -187,6 +187,7 @@ impl Framework {
     }
 
     pub(crate) fn executors_answered(&mut self, answer: Option<GetExecutors>, out: &mut Vec<Action>) {
+        let first = !self.executors_known;
         if let Some(answer) = answer {
             let ours = self.framework_id();
             let mut there: BTreeMap<AgentId, km_mesos::ExecutorInfo> = BTreeMap::new();
@@ -200,7 +201,10 @@ impl Framework {
                 let started_by_us = self.executor(&id).is_some_and(|e| !e.running && !e.echoed);
                 match there.remove(&id) {
                     Some(info) => self.echo(&id, info, out),
-                    None if !started_by_us => self.set_executor(&id, None, out),
+                    // The answer may be older than the executor: while it has tasks, their updates tell of its end.
+                    None if !started_by_us && (first || !self.attempts.values().any(|a| a.agent_id == id)) => {
+                        self.set_executor(&id, None, out);
+                    }
                     None => {}
                 }
             }
@@ -223,7 +227,6 @@ impl Framework {
         } else if !self.executors_known {
             out.push(Action::Warn("Mesos does not answer GET_EXECUTORS: running executors are not known".to_owned()));
         }
-        let first = !self.executors_known;
         self.executors_known = true;
         if first {
             self.reconcile(out);

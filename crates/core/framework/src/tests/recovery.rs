@@ -163,3 +163,14 @@ fn the_addresses_of_a_node_that_is_gone_are_free() {
     world.at(700, Event::NodeGone("n2".into()));
     assert!(!world.framework.cidrs.contains_key("n2") && world.framework.lost.is_empty());
 }
+
+#[test]
+fn an_answer_older_than_an_executor_does_not_make_it_unknown() {
+    let mut world = World::settled(&[pod("p1", "", "", "Pending")], vec![]);
+    world.at(1, launch("p1", true));
+    world.at(1, written(Purpose::Token(AgentId::new("a1")), ok()));
+    world.at(2, by_executor("p1.1.2", TaskState::Starting));
+    world.shown.clear();
+    world.at(2, Event::Executors(Some(GetExecutors::default())));
+    assert_eq!(world.shown, "");
+}
