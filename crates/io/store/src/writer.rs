@@ -7,7 +7,7 @@
 //!                                        └─failed──▶ refuse all; read-only
 //! ```
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
@@ -17,7 +17,7 @@ use km_base::{Revision, chain};
 use tokio::sync::oneshot;
 use tracing::{error, warn};
 
-use crate::disk::{Disk, DiskFile};
+use crate::disk::{self, Disk, DiskFile};
 use crate::error::StoreError;
 use crate::frame::{self, Kind, PAYLOAD_BYTES_MAX};
 use crate::record::{Durability, Record, encode_record};
@@ -250,8 +250,16 @@ impl Writer {
         self.finish()?;
         let header = Header { sequence: self.sequence + 1, follows: self.last, first: self.next };
         let path = segment::path(&self.config.dir, header.sequence);
-        let file = self.disk.create(&path, &header.encode());
-        self.file = file.map_err(|e| StoreError::write(&path, e))?;
+        match self.disk.create(&path, &header.encode()) {
+            Ok(file) => self.file = file,
+            Err(source) => {
+                // It may be there all the same, and would say that nothing follows in the segment that goes on.
+                if let Err(source) = remove(&path) {
+                    self.give_up("a journal segment that was not begun could not be removed", &source);
+                }
+                return Err(StoreError::write(&path, source));
+            }
+        }
         self.path = path;
         self.sequence = header.sequence;
         self.len = HEADER_BYTES as u64;
@@ -287,6 +295,13 @@ impl Writer {
         let reason = format!("{what} ({}: {source})", self.path.display());
         error!(%reason, "store is read-only until it is restarted");
         self.read_only = Some(reason.into());
+    }
+}
+
+fn remove(path: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error),
+        _ => path.parent().map_or(Ok(()), disk::sync_dir),
     }
 }
 

@@ -15,6 +15,8 @@ struct Plan {
     room: Option<usize>,
     sync_fails: bool,
     cut_fails: bool,
+    /// A new file is there, but its folder was not fsynced.
+    begin_fails: bool,
 }
 
 #[derive(Clone, Default)]
@@ -27,7 +29,11 @@ struct FaultyFile {
 
 impl Disk for FaultyDisk {
     fn create(&self, path: &Path, contents: &[u8]) -> io::Result<Box<dyn DiskFile>> {
-        Ok(Box::new(FaultyFile { disk: self.clone(), file: OsDisk.create(path, contents)? }))
+        let file = OsDisk.create(path, contents)?;
+        if self.0.lock().expect("no panics").begin_fails {
+            return Err(io::Error::other("medium error"));
+        }
+        Ok(Box::new(FaultyFile { disk: self.clone(), file }))
     }
 }
 
@@ -119,12 +125,24 @@ async fn a_failed_write_that_cannot_be_cut_back_makes_the_store_read_only() {
     let dir = tempfile::tempdir().expect("dir");
     let (store, disk) = faulty(dir.path());
     assert!(append(&store, 2, 4).await.iter().all(Result::is_ok));
-    *disk.0.lock().expect("plan") = Plan { room: Some(10), sync_fails: false, cut_fails: true };
+    *disk.0.lock().expect("plan") = Plan { room: Some(10), cut_fails: true, ..Plan::default() };
     assert!(matches!(append(&store, 5, 5).await[0], Err(StoreError::Write { .. })));
     *disk.0.lock().expect("plan") = Plan::default();
     assert!(matches!(append(&store, 5, 5).await[0], Err(StoreError::ReadOnly { .. })));
     assert!(matches!(store.close().await, Err(StoreError::ReadOnly { .. })));
     assert_eq!(reopen(dir.path()), [2, 3, 4]);
+}
+
+#[tokio::test]
+async fn a_segment_that_cannot_be_begun_leaves_the_one_before_to_go_on() {
+    let dir = tempfile::tempdir().expect("dir");
+    let disk = FaultyDisk::default();
+    let (store, ..) = open_with(config(dir.path()), StoreDeps { disk: Arc::new(disk.clone()) }).expect("open");
+    disk.0.lock().expect("plan").begin_fails = true;
+    // More than two segments' worth.
+    assert!(append(&store, 2, 120).await.iter().all(Result::is_ok));
+    store.close().await.expect("close");
+    assert_eq!(reopen(dir.path()), (2..=120).collect::<Vec<_>>());
 }
 
 #[tokio::test]
