@@ -144,6 +144,14 @@ pub enum ConfigError {
         /// What was given.
         cidr: String,
     },
+    /// A pod's address could be a Service's.
+    #[error("cluster CIDR {cluster} and service CIDR {service} overlap: choose ranges apart from each other")]
+    RangesOverlap {
+        /// Range of pods.
+        cluster: String,
+        /// Range of Services.
+        service: String,
+    },
     /// Nothing to serve.
     #[error("the binary {} cannot be served to the agents", path.display())]
     Binary {
@@ -166,6 +174,12 @@ impl FrameworkConfig {
         });
         if !fits {
             return Err(ConfigError::ClusterCidr { cidr: self.network.cluster_cidr.clone() });
+        }
+        if overlap(&self.network.cluster_cidr, &self.network.service_cidr) {
+            return Err(ConfigError::RangesOverlap {
+                cluster: self.network.cluster_cidr.clone(),
+                service: self.network.service_cidr.clone(),
+            });
         }
         std::fs::metadata(&self.binary)
             .map(drop)
@@ -229,4 +243,29 @@ impl FrameworkConfig {
 
 fn ms(milliseconds: u64) -> Duration {
     Duration::from_millis(milliseconds)
+}
+
+/// Tells whether two IPv4 ranges have an address in common; what is no range has none.
+fn overlap(one: &str, other: &str) -> bool {
+    let parse = |text: &str| {
+        let (base, bits) = text.split_once('/')?;
+        Some((base.parse::<std::net::Ipv4Addr>().ok()?.to_bits(), bits.parse::<u32>().ok()?.min(32)))
+    };
+    let (Some((one, one_bits)), Some((other, other_bits))) = (parse(one), parse(other)) else { return false };
+    let differ = (one ^ other).leading_zeros();
+    differ >= one_bits.min(other_bits)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::overlap;
+
+    #[test]
+    fn ranges_overlap_where_one_lies_in_the_other() {
+        assert!(overlap("10.96.0.0/16", "10.96.0.0/16"));
+        assert!(overlap("10.0.0.0/8", "10.96.0.0/16"));
+        assert!(overlap("10.96.0.0/16", "10.96.128.0/17"));
+        assert!(!overlap("10.244.0.0/16", "10.96.0.0/16"));
+        assert!(!overlap("10.96.0.0/17", "10.96.128.0/17"));
+    }
 }
