@@ -138,7 +138,8 @@ fn service_cidr(text: &str) -> anyhow::Result<ServiceCidr> {
     Ok(ServiceCidr { network, prefix_len })
 }
 
-fn node_ports(text: &str) -> anyhow::Result<PortRange> {
+/// Reads the range of node ports.
+pub(crate) fn node_ports(text: &str) -> anyhow::Result<PortRange> {
     let parsed = text.split_once('-').and_then(|(a, b)| Some((a.parse().ok()?, b.parse().ok()?)));
     match parsed {
         Some((first, last)) if first > 0 && first <= last => Ok(PortRange { first, last }),

@@ -1,16 +1,17 @@
 //! The embedded Mesos: a master and, as its one agent, this machine.
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use km_mesos::Credential;
 use km_mesos_agent::{AgentConfig, AgentDeps, Isolation, MasterLink, MesosAgent};
 use km_mesos_master::{AgentLink, MasterConfig, MasterDeps, MesosMaster};
 use km_net::TaskSet;
 use km_net::pki::write_private;
+use km_registry::PortRange;
 use tokio::sync::mpsc;
 
 use crate::cli::UpOptions;
 use crate::layout::Layout;
-use crate::{machine, ports};
+use crate::{machine, parts, ports};
 
 /// Principal of every part of km at the embedded Mesos.
 const PRINCIPAL: &str = "km";
@@ -56,6 +57,7 @@ pub(crate) async fn start(
         None => machine::resources(&layout.mesos_agent())?,
     };
     let resources = parse_resources(&resources)?;
+    keep_apart(&resources, parts::node_ports(&options.api.service_node_port_range)?)?;
     let mut config = AgentConfig::usual(hostname, layout.mesos_agent(), resources, vec![credential]);
     config.attributes = parse_attributes(options.embedded.attributes.as_deref().unwrap_or_default())?;
     config.isolation = Isolation::Cgroups;
@@ -92,4 +94,35 @@ fn parse_resources(text: &str) -> anyhow::Result<Vec<km_mesos::Resource>> {
 
 fn parse_attributes(text: &str) -> anyhow::Result<Vec<km_mesos::Attribute>> {
     km_mesos::text::parse_attributes(text).with_context(|| format!("--attributes {text:?} cannot be read"))
+}
+
+/// Refuses a range of node ports that the agent offers too: a pod's host port would hide the Service's.
+fn keep_apart(resources: &[km_mesos::Resource], node_ports: PortRange) -> anyhow::Result<()> {
+    let ranges = resources.iter().filter(|r| r.name == "ports").filter_map(|r| r.ranges.as_ref());
+    for range in ranges.flat_map(|ranges| &ranges.range) {
+        if range.begin <= u64::from(node_ports.last) && u64::from(node_ports.first) <= range.end {
+            bail!(
+                "--service-node-port-range {}-{} and the ports {}-{} that the agent offers overlap: \
+                 change one, the latter with --resources",
+                node_ports.first,
+                node_ports.last,
+                range.begin,
+                range.end
+            );
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn node_ports_lie_outside_the_agents_ports() {
+        let resources = parse_resources("cpus:1;ports:[31000-32000]").unwrap();
+        assert!(keep_apart(&resources, PortRange { first: 30_000, last: 30_999 }).is_ok());
+        assert!(keep_apart(&resources, PortRange { first: 30_000, last: 31_000 }).is_err());
+        assert!(keep_apart(&resources, PortRange { first: 31_500, last: 31_600 }).is_err());
+    }
 }
