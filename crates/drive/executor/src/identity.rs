@@ -48,10 +48,14 @@ pub(crate) enum IdentityError {
 }
 
 impl IdentityError {
-    /// Tells whether the API server does not take the credential that it was asked with: a bootstrap token that has
-    /// ended, or that was used up.
-    pub(crate) fn is_unauthorized(&self) -> bool {
-        matches!(self, Self::Ask { source, .. } if source.code == 401)
+    /// Tells whether the credential that was shown is of no use any more: a bootstrap token that has ended, or that was
+    /// used up by a request whose answer was lost.
+    pub(crate) fn is_refusal(&self) -> bool {
+        match self {
+            Self::Ask { source, .. } => source.code == 401,
+            Self::Denied { .. } => true,
+            Self::Request(_) | Self::Unsigned { .. } | Self::Keep(_) => false,
+        }
     }
 }
 
@@ -157,11 +161,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_refused_token_is_hopeless() {
+    fn a_token_that_is_over_or_used_up_is_of_no_use() {
         let asked = |code, reason| IdentityError::Ask { signer: CLIENT_SIGNER, source: Status::failure(code, reason, "") };
-        assert!(asked(401, Reason::Unauthorized).is_unauthorized());
-        assert!(!asked(403, Reason::Forbidden).is_unauthorized());
-        assert!(!asked(503, Reason::ServiceUnavailable).is_unauthorized());
-        assert!(!IdentityError::Unsigned { signer: CLIENT_SIGNER }.is_unauthorized());
+        assert!(asked(401, Reason::Unauthorized).is_refusal());
+        assert!(IdentityError::Denied { signer: CLIENT_SIGNER, message: "used before".into() }.is_refusal());
+        assert!(!asked(403, Reason::Forbidden).is_refusal());
+        assert!(!asked(503, Reason::ServiceUnavailable).is_refusal());
+        assert!(!IdentityError::Unsigned { signer: CLIENT_SIGNER }.is_refusal());
     }
 }

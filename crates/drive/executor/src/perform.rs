@@ -46,7 +46,7 @@ pub(crate) async fn perform(ctx: Arc<Context>, fetches: Fetches, pod: PodContext
         Action::RemoveSandbox { id } => {
             let result = ctx.runtime.cri.remove_pod_sandbox(&id).await.map_err(|error| error.to_string());
             if result.is_ok() {
-                (ctx.runtime.cgroup_remove)(&uid);
+                remove_cgroup(&ctx, &uid).await;
             }
             Event::SandboxRemoved { id, result }
         }
@@ -99,6 +99,14 @@ pub(crate) async fn perform(ctx: Arc<Context>, fetches: Fetches, pod: PodContext
         | Action::Forget => return,
     };
     ctx.tell(uid, event).await;
+}
+
+/// Removes a pod's cgroup; waits, outside the runtime's own threads, for as long as dying processes hold it.
+pub(crate) async fn remove_cgroup(ctx: &Context, uid: &km_base::Uid) {
+    let (remove, uid) = (Arc::clone(&ctx.runtime.cgroup_remove), uid.clone());
+    if let Err(panic) = tokio::task::spawn_blocking(move || remove(&uid)).await {
+        warn!(error = %panic, "failed to remove a pod's cgroup");
+    }
 }
 
 fn gone() -> km_lifecycle::Exit {
@@ -394,5 +402,28 @@ pub(crate) async fn forget(ctx: Arc<Context>, pod: PodContext) {
         {
             warn!(dir = %dir.display(), %error, "failed to remove a pod's folder");
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use km_cri::fake::FakeCri;
+
+    use super::*;
+    use crate::context::tests::context;
+
+    /// The test's runtime has one thread: a removal that took it could not be told to go on.
+    #[tokio::test]
+    async fn a_cgroup_that_stays_busy_holds_nothing_up() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut ctx = context(dir.path(), FakeCri::new(), |_| unreachable!("asks no API server"));
+        let (go_on, waits) = std::sync::mpsc::channel::<()>();
+        let waits = std::sync::Mutex::new(waits);
+        ctx.runtime.cgroup_remove = Arc::new(move |_| {
+            let told = waits.lock().unwrap().recv_timeout(Duration::from_secs(10));
+            assert!(told.is_ok(), "nobody else could run meanwhile");
+        });
+        let uid = km_base::Uid("u".into());
+        tokio::join!(remove_cgroup(&ctx, &uid), async { go_on.send(()).unwrap() });
     }
 }

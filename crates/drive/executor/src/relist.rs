@@ -192,7 +192,7 @@ pub(crate) async fn remove_orphan(ctx: &Context, uid: &Uid, adopted: &Adopted) {
             warn!(%uid, error = %chain(&error), "failed to remove a sandbox");
         }
     }
-    (ctx.runtime.cgroup_remove)(uid);
+    crate::perform::remove_cgroup(ctx, uid).await;
 }
 
 impl Context {
