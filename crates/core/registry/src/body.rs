@@ -202,6 +202,9 @@ fn parse(kind: &str, body: &Body) -> Result<(Value, Vec<String>), Status> {
 /// Drops unknown fields, as `fieldValidation` asks, and refuses values of the wrong type with upstream's text.
 fn tidy(ty: &Type, value: &mut Value, duplicates: &[String], options: &Options) -> Result<Vec<String>, String> {
     let unknown = km_schema::prune(ty, value);
+    if is_deeper(value, DEPTH_MAX) {
+        return Err("exceeded max depth".to_owned());
+    }
     if let Some(error) = km_schema::check(ty, value).first() {
         return Err(error.message.clone());
     }
@@ -218,6 +221,19 @@ fn tidy(ty: &Type, value: &mut Value, duplicates: &[String], options: &Options) 
             .chain(duplicates.iter().map(|path| km_schema::duplicate_field_text(path)))
             .collect()),
     }
+}
+
+/// Most levels of nesting in what is stored. serde_json reads 127; bodies may be deeper, in the few fields that hold any
+/// JSON, and what is stored must be readable for ever.
+const DEPTH_MAX: usize = 100;
+
+fn is_deeper(value: &Value, levels: usize) -> bool {
+    let mut inner: Box<dyn Iterator<Item = &Value>> = match value {
+        Value::Array(items) => Box::new(items.iter()),
+        Value::Object(map) => Box::new(map.values()),
+        _ => return false,
+    };
+    levels == 0 || inner.any(|value| is_deeper(value, levels - 1))
 }
 
 fn unrecognized(kind: &str, why: &str, body: &Body) -> Status {

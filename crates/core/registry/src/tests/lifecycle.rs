@@ -538,3 +538,26 @@ fn generated_names_are_cut_between_characters() {
     long["metadata"] = json!({"generateName": format!("{}ä-", "a".repeat(57))});
     assert_eq!(world.create(&long).unwrap_err().code, 422);
 }
+
+#[test]
+fn what_is_nested_too_deep_to_be_read_again_is_not_stored() {
+    let deployment = |depth: usize| {
+        let deep = format!(r#"{}"x"{}"#, r#"{"f:a":"#.repeat(depth), "}".repeat(depth));
+        format!(
+            r#"{{"apiVersion":"apps/v1","kind":"Deployment","metadata":{{"name":"d{depth}"}},"spec":{{"selector":{{"matchLabels":{{"a":"b"}}}},"template":{{"metadata":{{"labels":{{"a":"b"}},"managedFields":[{{"fieldsV1":{deep}}}]}},"spec":{{"containers":[{{"name":"c","image":"i"}}]}}}}}}}}"#
+        )
+    };
+    let mut world = World::new();
+    for content_type in [ContentType::Json, ContentType::Yaml] {
+        for depth in [3, 40, 118, 119, 120, 121, 122, 123, 124, 125, 126, 300, 1_000] {
+            let mut request = World::request(Verb::Create, &DEPLOYMENTS, "", &Value::Null);
+            request = request.body(content_type, deployment(depth));
+            let name = format!("d{depth}");
+            match world.run(&request) {
+                Ok(_) => drop(world.stored(&DEPLOYMENTS, &name).unwrap()),
+                Err(status) => assert!(status.code < 500 && depth > 40, "{depth}: {}", status.message),
+            }
+            world.view.objects.remove(&crate::key(&DEPLOYMENTS, "default", &name));
+        }
+    }
+}
