@@ -26,7 +26,7 @@ use crate::read::{self, Page};
 use crate::view::SnapshotView;
 use crate::watch::stream::{self, Initial, Terms};
 use crate::watch::{Filter, Watch};
-use crate::writer::{Answer, Clock, Outcome, WriteRequest, entropy};
+use crate::writer::{Answer, Clock, Outcome, WriteRequest, decide, entropy};
 
 /// How long a watch lasts that does not say: between half an hour and an hour, so that clients do not all
 /// come back at once. k8s 1.37 --min-request-timeout.
@@ -189,7 +189,7 @@ impl Service {
         let state = read::fresh(&self.published, &request.options).await?;
         let entropy = entropy();
         let call = self.call(identity, request, &entropy, state.revision());
-        match km_registry::decide(&SnapshotView(&state), &call)? {
+        match decide(&state, &call)? {
             Decision::Answer { response, warnings } => Ok(Outcome::Answered(Answer { response, warnings })),
             Decision::Ask(question) => Ok(Outcome::Asked(question)),
             Decision::Commit(_) => Err(Status::internal("a read decided to write")),

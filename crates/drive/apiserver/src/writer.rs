@@ -14,6 +14,7 @@
 //! sequence): the writer notices the failed epoch before its next decision and starts again from the last
 //! published snapshot. All of their clients get a 503.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use km_net::Shutdown;
 use km_registry::{Call, Commit, Config, Decision, Entropy, Question};
 use km_store::{Record, Store, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
-use tracing::warn;
+use tracing::{error, warn};
 
 use crate::view::SnapshotView;
 
@@ -208,7 +209,7 @@ impl Writer {
             entropy: &entropy(),
             config: &self.deps.config,
         };
-        match km_registry::decide(&SnapshotView(self.mvcc.head()), &call)? {
+        match decide(self.mvcc.head(), &call)? {
             Decision::Answer { response, warnings } => Ok((None, Outcome::Answered(Answer { response, warnings }))),
             Decision::Ask(question) => Ok((None, Outcome::Asked(question))),
             Decision::Commit(Commit { writes, response, warnings }) => {
@@ -234,6 +235,17 @@ impl Writer {
         let ack = Box::pin(self.deps.store.append(record, durability));
         Ok(Committing { ack, after: self.mvcc.snapshot(), events: committed.events })
     }
+}
+
+/// Decides. A decision that panics is the fault of one request, which gets a 500; all others need this task.
+pub(crate) fn decide(state: &Snapshot, call: &Call<'_>) -> Result<Decision, Status> {
+    // It only reads, so nothing is left half done.
+    let decided = catch_unwind(AssertUnwindSafe(|| km_registry::decide(&SnapshotView(state), call)));
+    decided.unwrap_or_else(|_| {
+        let Request { verb, resource, namespace, name, .. } = call.request;
+        error!(verb = verb.as_str(), resource = resource.plural, namespace, name, "a decision panicked");
+        Err(Status::internal("the request could not be decided; the server's log says why"))
+    })
 }
 
 fn op(write: km_registry::Write) -> Op {

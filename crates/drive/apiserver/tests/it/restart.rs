@@ -48,6 +48,31 @@ async fn restart_gives_older_roles_what_they_lack() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_request_that_cannot_be_decided_takes_nobody_with_it() {
+    let dir = tempfile::tempdir().unwrap();
+    // Nothing that the server stores itself is so deep that it cannot be read.
+    let deep = format!("{}{}", "[".repeat(200), "]".repeat(200));
+    let value = format!(
+        r#"{{"apiVersion":"v1","kind":"ConfigMap","metadata":{{"name":"deep","namespace":"default"}},"data":{deep}}}"#
+    );
+    let deps = km_store::StoreDeps { disk: Arc::new(km_store::OsDisk) };
+    let config = km_store::StoreConfig::new(dir.path().join("store"));
+    let store = tokio::task::spawn_blocking(|| km_store::Store::open(config, deps, &mut |_| ()).unwrap().0).await.unwrap();
+    let ops = vec![("/registry/configmaps/default/deep".into(), Some(value.into()))];
+    let record = km_store::Record { revision: km_base::Revision(2), ops };
+    store.append(record, km_store::Durability::Sync).await.unwrap();
+    store.close().await.unwrap();
+    tokio::task::spawn_blocking(|| drop(store)).await.unwrap();
+
+    let server = Server::start(dir.path()).await;
+    let patch = json!({"data": {"a": "b"}}).to_string();
+    let refused = server.client().patch(&CONFIG_MAPS, "default", "deep", "", ContentType::MergePatch, patch).await;
+    assert_eq!(refused.unwrap_err().code, 500);
+    server.client().create(&CONFIG_MAPS, "default", config_map("next")).await.unwrap();
+    server.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn kill_during_writes_keeps_what_was_acknowledged() {
     let dir = tempfile::tempdir().unwrap();
     let mut acknowledged: Vec<String> = Vec::new();
