@@ -64,7 +64,8 @@ impl Quantity {
         }
         let (multiplier, decimal_exponent) = scale(suffix)?;
         let mantissa: i128 = format!("{whole}{fraction}").parse().map_err(|_| ParseQuantityError::Malformed)?;
-        let exponent = 9 + decimal_exponent - i32::try_from(fraction.len()).unwrap_or(i32::MAX);
+        let exponent =
+            decimal_exponent.saturating_add(9).saturating_sub(i32::try_from(fraction.len()).unwrap_or(i32::MAX));
         let scaled = mantissa.checked_mul(multiplier).ok_or(ParseQuantityError::Malformed)?;
         let nano = shift(scaled, exponent).ok_or(ParseQuantityError::Malformed)?;
         Ok(Self(if negative { -nano } else { nano }))
@@ -209,6 +210,12 @@ impl<'de> Deserialize<'de> for Quantity {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn exponents_beyond_all_bounds_are_refused() {
+        assert_eq!(Quantity::parse("1e2147483647"), Err(ParseQuantityError::Malformed));
+        assert_eq!(Quantity::parse("1e-2147483648").unwrap(), Quantity(1), "rounded up");
+    }
 
     #[test]
     fn parses_every_suffix_exactly() {
