@@ -25,6 +25,8 @@ use crate::{Action, Purpose, READY_REASON, ToScheduler, writes};
 
 const LEASE_NAMESPACE: &str = "kube-node-lease";
 const LEASE_SECS: u32 = 40;
+/// Agents whose flags are asked for again at a poll.
+const FLAGS_ASKED_MAX: usize = 16;
 const ATTRIBUTE_PREFIX: &str = "k8s.mesosphere.io/attribute-";
 /// Annotation: the port ranges of the agent; the scheduler tells by it a port that is taken from one never offered.
 const PORTS_ANNOTATION: &str = "k8s.mesosphere.io/ports";
@@ -66,8 +68,12 @@ impl Framework {
             self.agent_missing(&id, out);
         }
         let mut new = false;
-        for (id, agent) in active {
-            new |= self.agent_seen(now, id, &agent, out);
+        // Whose flags are not known is asked again, a few at a poll: they may be forbidden, and on a large cluster many.
+        let stride = active.len().div_ceil(FLAGS_ASKED_MAX).max(1);
+        self.polls = self.polls.wrapping_add(1);
+        for (n, (id, agent)) in active.into_iter().enumerate() {
+            let turn = n % stride == self.polls % stride;
+            new |= self.agent_seen(now, id, &agent, turn, out);
         }
         let first = !self.agents_known;
         self.agents_known = true;
@@ -83,7 +89,14 @@ impl Framework {
     }
 
     /// Takes in a registered agent; tells whether it was not here before.
-    fn agent_seen(&mut self, now: Timestamp, id: AgentId, seen: &get_agents::Agent, out: &mut Vec<Action>) -> bool {
+    fn agent_seen(
+        &mut self,
+        now: Timestamp,
+        id: AgentId,
+        seen: &get_agents::Agent,
+        turn: bool,
+        out: &mut Vec<Action>,
+    ) -> bool {
         let info = &seen.agent_info;
         if self.hosts.get(&info.hostname).is_some_and(|other| *other != id) {
             let name = named(&id, &info.hostname);
@@ -115,24 +128,26 @@ impl Framework {
             // A host that is back under a new agent ID will never report the old one's tasks.
             self.agents.retain(|other, a| *other == id || a.hostname != info.hostname);
             self.end_others_on(now, &info.hostname, &id, out);
+        }
+        if is_new || (turn && !self.isolation.contains_key(&id)) {
             out.push(Action::GetIsolation { agent_id: id, address });
         }
         is_new
     }
 
-    /// An agent known only by an offer, where the operator API is not to be had.
-    pub(crate) fn agent_offered(&mut self, now: Timestamp, offer: &Offer, out: &mut Vec<Action>) {
+    /// An agent known only by an offer, where the operator API is not to be had; tells whether it was not here before.
+    pub(crate) fn agent_offered(&mut self, now: Timestamp, offer: &Offer, out: &mut Vec<Action>) -> bool {
         if let Some(agent) = self.agents.get(&offer.agent_id)
             && agent.active
         {
-            return;
+            return false;
         }
         if !self.agents_known {
-            return;
+            return false;
         }
         if self.operator_api {
             out.push(Action::GetAgents);
-            return;
+            return false;
         }
         let executor = self.agents.get(&offer.agent_id).and_then(|a| a.executor.clone());
         let ip = offer.url.as_ref().and_then(|u| u.address.ip.clone()).unwrap_or_else(|| offer.hostname.clone());
@@ -148,6 +163,7 @@ impl Framework {
         self.agents.insert(offer.agent_id.clone(), agent);
         self.hosts.insert(offer.hostname.clone(), offer.agent_id.clone());
         self.sync_node_named(now, &offer.hostname, out);
+        true
     }
 
     fn agent_missing(&mut self, id: &AgentId, out: &mut Vec<Action>) {

@@ -162,10 +162,15 @@ impl Framework {
             Type::Offers => {
                 let offers = event.offers.map(|o| o.offers).unwrap_or_default();
                 self.counters.offers += offers.len() as u64;
+                let mut new = false;
                 for offer in &offers {
-                    self.agent_offered(now, offer, out);
+                    new |= self.agent_offered(now, offer, out);
                 }
                 out.push(Action::Scheduler(ToScheduler::Offers(offers)));
+                if new {
+                    // What runs there is known before a bound pod is launched there again.
+                    self.reconcile(out);
+                }
             }
             Type::Rescind => {
                 if let Some(rescind) = event.rescind {

@@ -50,6 +50,8 @@ pub struct Framework {
     pub(crate) leases: BTreeMap<String, Timestamp>,
     pub(crate) isolation: BTreeMap<AgentId, String>,
     pub(crate) poll_at: Timestamp,
+    /// Counts the answers to GET_AGENTS.
+    pub(crate) polls: usize,
     /// When the executors are asked for again after an unanswered question.
     pub(crate) executors_asked: Timestamp,
     /// Pod addresses given to Nodes in this run.
@@ -109,6 +111,7 @@ impl Framework {
             leases: BTreeMap::new(),
             isolation: BTreeMap::new(),
             poll_at: Timestamp::EPOCH,
+            polls: 0,
             executors_asked: Timestamp::EPOCH,
             cidrs: BTreeMap::new(),
             operator_api: false,

@@ -174,3 +174,51 @@ fn an_answer_older_than_an_executor_does_not_make_it_unknown() {
     world.at(2, Event::Executors(Some(GetExecutors::default())));
     assert_eq!(world.shown, "");
 }
+
+#[test]
+fn flags_that_could_not_be_read_are_asked_for_again() {
+    let mut world = World::settled(&[], vec![]);
+    let mut asked = |second: i64, event: Event| {
+        let mut actions = Vec::new();
+        world.framework.step(Timestamp::from_secs(second), event, &mut actions);
+        actions.iter().filter(|action| matches!(action, Action::GetIsolation { .. })).count()
+    };
+    assert_eq!(asked(5, agents(&[("a1", "n1")])), 1);
+    asked(6, Event::Isolation { agent_id: AgentId::new("a1"), isolation: "cgroups/cpu,cgroups/mem".into() });
+    assert_eq!(asked(10, agents(&[("a1", "n1")])), 0);
+}
+
+#[test]
+fn without_the_operator_api_what_runs_on_a_new_agent_is_asked_first() {
+    let mut world = World::new();
+    world.at(0, Event::Start);
+    world.at(0, written(Purpose::LoadIdentity, Err(Status::failure(404, ApiReason::NotFound, "no"))));
+    world.at(0, written(Purpose::StoreIdentity, ok()));
+    world.at(0, node("n1", "a1"));
+    world.at(0, pod("p1", &task_annotation("p1.0.1"), ON_N1, "Running"));
+    world.at(0, Event::PodsSynced);
+    world.at(0, Event::NodesSynced);
+    world.at(0, mesos(event::Type::Subscribed));
+    world.at(0, Event::Executors(None));
+    world.at(0, Event::Agents(None));
+    world.at(0, barrier(1));
+    let offer = km_mesos::Offer {
+        id: OfferId::new("o1"),
+        agent_id: AgentId::new("a1"),
+        hostname: "n1".into(),
+        ..km_mesos::Offer::default()
+    };
+    let offers = Some(event::Offers { offers: vec![offer] });
+    let offers = MesosEvent { r#type: Some(event::Type::Offers as i32), offers, ..MesosEvent::default() };
+    let running = update("p1.0.1", TaskState::Running, Source::Master, None);
+    world.check(
+        vec![(1, "offer", Event::Mesos(Box::new(offers))), (1, "runs", running), (1, "barrier", barrier(2))],
+        expect![[r#"
+            -- 1s offer
+            RECONCILE []
+            RECONCILE ["km-sentinel.1.2"]
+            -- 1s runs
+            -- 1s barrier
+        "#]],
+    );
+}
