@@ -13,6 +13,9 @@ use crate::transport::{Post, Transport};
 use crate::{ClientError, Credential, MasterAddress};
 
 const PATH: &str = "/api/v1/scheduler";
+/// As if heartbeats came this often, until SUBSCRIBED says how often they do: a master that is lost before it must not
+/// be waited for for ever.
+const FIRST_EVENT: Duration = Duration::from_secs(15);
 
 /// Subscribes frameworks to the leading master.
 pub struct SchedulerClient {
@@ -65,7 +68,9 @@ impl SchedulerClient {
                         stream_id: answer.stream_id.as_deref().map(Into::into),
                         turn: Arc::new(Mutex::new(())),
                     };
-                    return Ok(SchedulerSession { events: EventStream::new(answer.peer, answer.body), caller });
+                    let mut events = EventStream::new(answer.peer, answer.body);
+                    events.expect_heartbeats(FIRST_EVENT);
+                    return Ok(SchedulerSession { events, caller });
                 }
                 Err(error) => last = error,
             }
