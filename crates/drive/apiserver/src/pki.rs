@@ -52,7 +52,8 @@ pub fn open_ca(dir: &Path, now: Timestamp) -> Result<Ca, CertificateError> {
     };
     std::fs::DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(read_error(dir))?;
     let (certificate, key) = (dir.join("ca.crt"), dir.join("ca.key"));
-    if key.exists() && certificate.exists() {
+    // A certificate without its key is not replaced: every node and client trusts it.
+    if certificate.exists() {
         let certificate_pem = std::fs::read_to_string(&certificate).map_err(read_error(&certificate))?;
         let key_pem = std::fs::read_to_string(&key).map_err(read_error(&key))?;
         return Ok(Ca::from_credential(&Credential { certificate_pem, key_pem })?);
@@ -109,4 +110,21 @@ pub(crate) fn kubelet_client(ca: &Ca, now: Timestamp) -> Result<Credential, Cert
 /// [`CertificateError`].
 pub fn client(ca: &Ca, user: &str, group: Option<&str>, now: Timestamp) -> Result<Credential, CertificateError> {
     Ok(ca.issue_client(user, group, Validity::starting(now, DAY * LEAF_DAYS))?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_ca_is_made_once_and_never_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let now = Timestamp::from_secs(1_795_300_000);
+        let made = open_ca(dir.path(), now).unwrap().certificate_pem().to_owned();
+        assert_eq!(open_ca(dir.path(), now).unwrap().certificate_pem(), made);
+        let (certificate, key) = (dir.path().join("ca.crt"), dir.path().join("ca.key"));
+        std::fs::rename(&key, dir.path().join("elsewhere")).unwrap();
+        assert!(matches!(open_ca(dir.path(), now), Err(CertificateError::Read { path, .. }) if path == key));
+        assert_eq!(std::fs::read_to_string(certificate).unwrap(), made);
+    }
 }
