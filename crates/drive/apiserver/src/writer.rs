@@ -19,7 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use km_api::{ContentType, Identity, Request, Response, Status, Verb};
-use km_base::Timestamp;
+use km_base::{Timestamp, chain};
 use km_mvcc::{Change, Durability, Event, Expect, Mvcc, Op, Snapshot, Txn};
 use km_net::Shutdown;
 use km_registry::{Call, Commit, Config, Decision, Entropy, Question};
@@ -267,7 +267,7 @@ pub(crate) fn refused(error: &StoreError) -> Status {
     match error {
         StoreError::TooLarge { .. } => Status::too_large(error.to_string()),
         _ => {
-            let mut status = Status::unavailable(format!("the change was not stored: {error}"));
+            let mut status = Status::unavailable(format!("the change was not stored: {}", chain(error)));
             status.details =
                 Some(km_api::status::Details { retry_after_seconds: 1, ..km_api::status::Details::default() });
             status

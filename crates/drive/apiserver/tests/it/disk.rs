@@ -66,10 +66,13 @@ async fn full_disk_refuses_changes_shows_none_of_them_and_recovers() {
         let client = client.clone();
         tokio::spawn(async move { client.create(&CONFIG_MAPS, "default", config_map(&format!("lost{n}"))).await })
     });
+    let mut told_why = false;
     for attempt in attempts.collect::<Vec<_>>() {
         let refused = attempt.await.unwrap().unwrap_err();
         assert_eq!(refused.code, 503, "{refused:?}");
+        told_why |= refused.message.contains("no storage space");
     }
+    assert!(told_why, "the first of each batch is told what the disk says");
     let list = client.list(&CONFIG_MAPS, "default", Options::default()).await.unwrap();
     assert!(list.items.iter().all(|o| !o.meta().name.starts_with("lost")));
     assert_eq!(server.kubectl(&["get", "cm", "before", "-o", "name"]).await, "configmap/before\n", "reads go on");
