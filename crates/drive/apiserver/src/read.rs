@@ -18,7 +18,7 @@ use crate::watch::Filter;
 /// How long a list waits for a revision that this server has not reached.
 /// k8s 1.37 apiserver/pkg/storage/cacher: blockTimeout.
 const WAIT_FOR_REVISION: Duration = Duration::from_secs(3);
-/// Keys looked at before a filtered page is cut, so that one request stays bounded.
+/// Keys read at once while a filtered page is filled; a selector that finds little looks at the whole collection.
 const SCAN_CHUNK_LEN: usize = 1_024;
 
 /// A list as stored bytes.

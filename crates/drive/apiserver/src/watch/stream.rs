@@ -146,7 +146,7 @@ impl Watch {
         self.terms.filter.resource
     }
 
-    /// Whether polling again at once may deliver something more.
+    /// Returns what comes before the changes that the hub delivers; `None` when all of it has been.
     fn next_initial(&mut self) -> Option<Item> {
         loop {
             match &mut self.phase {
