@@ -1,8 +1,9 @@
-//! Runs probes and hooks against containers: exec, http, tcp, sleep. Results become events; nothing is decided.
+//! Runs probes and hooks against containers: exec, http, grpc, tcp, sleep. Results become events; nothing is decided.
 
 use std::sync::Arc;
 use std::time::Duration;
 
+use http_body_util::BodyExt as _;
 use km_kinds::api::core::v1::{Container, ExecAction, HTTPGetAction, Probe};
 use km_kinds::apimachinery::pkg::util::intstr::IntOrString;
 use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
@@ -39,9 +40,8 @@ pub(crate) async fn once(ctx: &Arc<Context>, target: &Target, probe: &Probe) -> 
         return tcp(host, port, limit).await.map(drop);
     }
     if let Some(action) = &probe.grpc {
-        // A connection shows that the server lives; its health service is not asked (docs/status.md).
         let port = u16::try_from(action.port).map_err(|_| format!("invalid port {}", action.port))?;
-        return tcp(&target.pod_ip, port, limit).await.map(drop);
+        return grpc(&target.pod_ip, port, action.service.as_deref().unwrap_or_default(), limit).await;
     }
     Err("missing probe handler".to_owned())
 }
@@ -128,6 +128,75 @@ async fn talk(mut stream: impl AsyncRead + AsyncWrite + Unpin, head: &str) -> st
     Ok(answer)
 }
 
+/// Asks the server's health service; SERVING succeeds. (k8s 1.33 pkg/probe/grpc/grpc.go; the texts are its.)
+async fn grpc(host: &str, port: u16, service: &str, limit: Duration) -> Result<(), String> {
+    let exchange = async {
+        let stream = TcpStream::connect((host, port)).await.map_err(|error| dial(host, port, &error))?;
+        let executor = hyper_util::rt::TokioExecutor::new();
+        let opened = hyper::client::conn::http2::handshake(executor, hyper_util::rt::TokioIo::new(stream)).await;
+        let (mut sender, connection) = opened.map_err(|error| error.to_string())?;
+        let request = http::Request::post(format!("http://{host}:{port}/grpc.health.v1.Health/Check"))
+            .header(http::header::CONTENT_TYPE, "application/grpc")
+            .header(http::header::TE, "trailers")
+            .header(http::header::USER_AGENT, "kube-probe/1.37")
+            .body(http_body_util::Full::new(health_request(service)))
+            .map_err(|error| error.to_string())?;
+        let asking = async {
+            let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+            let (head, body) = answer.into_parts();
+            let body = body.collect().await.map_err(|error| error.to_string())?;
+            // Without a message the status stands in the header.
+            let trailers = body.trailers().cloned().unwrap_or_default();
+            let text = |name: &str| {
+                let value = trailers.get(name).or_else(|| head.headers.get(name));
+                value.and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
+            };
+            health_answer(&text("grpc-status"), &text("grpc-message"), &body.to_bytes())
+        };
+        tokio::select! {
+            outcome = asking => outcome,
+            // The answer tells why, when the connection has an end of its own.
+            ended = connection => Err(ended.err().map_or("the server hung up".to_owned(), |error| error.to_string())),
+        }
+    };
+    timeout(limit, exchange).await.unwrap_or_else(|_| {
+        Err(format!("timeout: failed to connect service \"{host}:{port}\" within {}s", limit.as_secs()))
+    })
+}
+
+/// `HealthCheckRequest { service = 1 }` in a gRPC frame: not compressed, length in four bytes.
+fn health_request(service: &str) -> bytes::Bytes {
+    let message = if service.is_empty() { Vec::new() } else { prost_string(1, service) };
+    let mut frame = vec![0];
+    frame.extend(u32::try_from(message.len()).unwrap_or(0).to_be_bytes());
+    frame.extend(message);
+    frame.into()
+}
+
+fn prost_string(tag: u32, text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    prost::encoding::string::encode(tag, &text.to_owned(), &mut out);
+    out
+}
+
+/// Reads `HealthCheckResponse { status = 1 }`; 1 is SERVING.
+fn health_answer(status: &str, message: &str, body: &[u8]) -> Result<(), String> {
+    match status {
+        "0" => {}
+        "12" => {
+            let what = "this server does not implement the grpc health protocol (grpc.health.v1.Health)";
+            return Err(format!("error: {what}: {message}"));
+        }
+        code => return Err(format!("error: health rpc failed: rpc error: code = {code} desc = {message}")),
+    }
+    match body.get(5..) {
+        Some([0x08, 1, ..]) => Ok(()),
+        Some([0x08, 2, ..]) => Err("service unhealthy (responded with \"NOT_SERVING\")".to_owned()),
+        Some([0x08, 3, ..]) => Err("service unhealthy (responded with \"SERVICE_UNKNOWN\")".to_owned()),
+        _ => Err("service unhealthy (responded with \"UNKNOWN\")".to_owned()),
+    }
+}
+
 async fn tcp(host: &str, port: u16, limit: Duration) -> Result<TcpStream, String> {
     match timeout(limit, TcpStream::connect((host, port))).await {
         Ok(Ok(stream)) => Ok(stream),
@@ -195,8 +264,7 @@ mod tests {
             ServeConfig::usual(),
             shutdown.clone(),
         ));
-        let target =
-            Target { container: Container::default(), id: String::new(), pod_ip: "127.0.0.1".to_owned() };
+        let target = Target { container: Container::default(), id: String::new(), pod_ip: "127.0.0.1".to_owned() };
         let ask = |path: &str| HTTPGetAction {
             path: Some(path.to_owned()),
             port: IntOrString::Int(i32::from(port)),
@@ -209,5 +277,38 @@ mod tests {
         assert_eq!(missing, Err("HTTP probe failed with statuscode: 404".to_owned()));
         shutdown.begin();
         serve.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn the_health_service_is_asked_by_grpc() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let service = |request: http::Request<Body>| async move {
+            assert_eq!(request.uri().path(), "/grpc.health.v1.Health/Check");
+            let asked = request.into_body().collect().await.unwrap().to_bytes();
+            let status = match &asked[..] {
+                [0, 0, 0, 0, 0] => 1,
+                b"\0\0\0\0\x06\x0a\x04slow" => 2,
+                _ => 3,
+            };
+            let mut response = http::Response::new(body::full(vec![0, 0, 0, 0, 2, 8, status]));
+            response.headers_mut().insert("grpc-status", http::HeaderValue::from_static("0"));
+            response
+        };
+        let shutdown = Shutdown::new();
+        let serve = tokio::spawn(km_net::serve_plain(
+            listener,
+            std::sync::Arc::new(service),
+            ServeConfig::usual(),
+            shutdown.clone(),
+        ));
+        let limit = Duration::from_secs(10);
+        assert_eq!(grpc("127.0.0.1", port, "", limit).await, Ok(()));
+        let unhealthy = |state: &str| Err(format!("service unhealthy (responded with {state:?})"));
+        assert_eq!(grpc("127.0.0.1", port, "slow", limit).await, unhealthy("NOT_SERVING"));
+        assert_eq!(grpc("127.0.0.1", port, "other", limit).await, unhealthy("SERVICE_UNKNOWN"));
+        shutdown.begin();
+        serve.await.unwrap();
+        assert!(health_answer("12", "unknown service", b"").unwrap_err().contains("does not implement"));
     }
 }
