@@ -235,12 +235,9 @@ fn content_type(asked: &Asked, verb: Verb, bytes: &Bytes) -> Result<ContentType,
     let known = ContentType::parse(text);
     match known {
         Some(ContentType::Json | ContentType::Yaml | ContentType::Protobuf) if verb != Verb::Patch => {}
-        Some(
-            ContentType::JsonPatch
-            | ContentType::MergePatch
-            | ContentType::StrategicMergePatch
-            | ContentType::ApplyPatch,
-        ) if verb == Verb::Patch => {}
+        Some(ContentType::JsonPatch | ContentType::MergePatch | ContentType::StrategicMergePatch)
+            if verb == Verb::Patch => {}
+        // Server-side apply is not there: refused before the object is looked for, so that clients know at once.
         _ => {
             let accepted = if verb == Verb::Patch {
                 "application/json-patch+json, application/merge-patch+json, application/strategic-merge-patch+json"

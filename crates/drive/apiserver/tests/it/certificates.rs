@@ -88,7 +88,8 @@ async fn bootstrap_token_becomes_one_certificate_of_its_own_node() {
     let status = json!({"status": {"addresses": [
         {"type": "InternalIP", "address": "10.1.2.3"}, {"type": "Hostname", "address": "kubernetes.default.svc"}]}});
     node.patch(&NODES, "", "n1", "status", km_api::ContentType::MergePatch, status.to_string()).await.unwrap();
-    let (pem, _) = make_request("system:node:n1", Some("system:nodes"), &["kubernetes.default.svc".to_owned()]).unwrap();
+    let (pem, _) =
+        make_request("system:node:n1", Some("system:nodes"), &["kubernetes.default.svc".to_owned()]).unwrap();
     post(&node, "disguised", SERVING, "server auth", &pem).await.unwrap();
     let names = ["10.1.2.3".to_owned(), "n1".to_owned()];
     let (pem, _) = make_request("system:node:n1", Some("system:nodes"), &names).unwrap();

@@ -57,7 +57,8 @@ async fn one_request_that_cannot_be_decided_takes_nobody_with_it() {
     );
     let deps = km_store::StoreDeps { disk: Arc::new(km_store::OsDisk) };
     let config = km_store::StoreConfig::new(dir.path().join("store"));
-    let store = tokio::task::spawn_blocking(|| km_store::Store::open(config, deps, &mut |_| ()).unwrap().0).await.unwrap();
+    let store =
+        tokio::task::spawn_blocking(|| km_store::Store::open(config, deps, &mut |_| ()).unwrap().0).await.unwrap();
     let ops = vec![("/registry/configmaps/default/deep".into(), Some(value.into()))];
     let record = km_store::Record { revision: km_base::Revision(2), ops };
     store.append(record, km_store::Durability::Sync).await.unwrap();
