@@ -19,7 +19,7 @@ pub type Body = UnsyncBoxBody<Bytes, BodyError>;
 /// Why a body was not read.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadBodyError {
-    /// There is more than the reader takes; the rest was not read.
+    /// There is more than the reader takes.
     #[error("the body is larger than {bytes_max} bytes")]
     TooLarge {
         /// The bound.
@@ -42,21 +42,28 @@ pub fn empty() -> Body {
     Empty::new().map_err(|never: Infallible| match never {}).boxed_unsync()
 }
 
-/// Reads a whole body of at most `bytes_max` bytes.
+/// Most bytes of a body that is too large which are read and dropped.
+///
+/// Over HTTP/2 a request whose body is let go before its answer is reset, and the client may never see the answer
+/// (curl 7.88 does not); so the ordinary mistake gets one, and who sends without end is cut off.
+const DRAINED_BYTES_MAX: u64 = 16 << 20;
+
+/// Reads a whole body of at most `bytes_max` bytes. Of one that is larger, a bounded part of the rest is dropped first,
+/// so that the sender is listening when it is refused.
 ///
 /// # Errors
 /// `TooLarge`, or `Transport` with the cause.
 pub async fn read_limited(mut body: Body, bytes_max: usize) -> Result<Bytes, ReadBodyError> {
-    // What is announced as too large need not be read first.
     if body.size_hint().lower() > bytes_max as u64 {
-        return Err(ReadBodyError::TooLarge { bytes_max });
+        return Err(drained(body, bytes_max).await);
     }
     let mut whole = BytesMut::new();
     let mut only = None;
     while let Some(frame) = body.frame().await {
         let Ok(data) = frame.map_err(ReadBodyError::Transport)?.into_data() else { continue };
         if only.as_ref().map_or(whole.len(), Bytes::len) + data.len() > bytes_max {
-            return Err(ReadBodyError::TooLarge { bytes_max });
+            drop((whole, only));
+            return Err(drained(body, bytes_max).await);
         }
         // Most bodies come in one piece, which then is not copied.
         if whole.is_empty() && only.is_none() {
@@ -67,6 +74,15 @@ pub async fn read_limited(mut body: Body, bytes_max: usize) -> Result<Bytes, Rea
         }
     }
     Ok(only.unwrap_or_else(|| whole.freeze()))
+}
+
+async fn drained(mut body: Body, bytes_max: usize) -> ReadBodyError {
+    let mut dropped = 0;
+    while dropped < DRAINED_BYTES_MAX && body.size_hint().lower() <= DRAINED_BYTES_MAX {
+        let Some(Ok(frame)) = body.frame().await else { break };
+        dropped += frame.data_ref().map_or(0, |data| data.len() as u64);
+    }
+    ReadBodyError::TooLarge { bytes_max }
 }
 
 /// Returns a body that is fed piece by piece: a watch, a log that is followed. At most `pieces_max` wait in it.

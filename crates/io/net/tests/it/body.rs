@@ -4,6 +4,19 @@ use bytes::Bytes;
 use km_net::body::{self, ReadBodyError, ReaderGone};
 
 #[tokio::test]
+async fn the_sender_of_a_body_that_is_too_large_is_heard_out() {
+    let (sender, long) = body::channel(1);
+    let sending = async {
+        for _ in 0..10 {
+            sender.send(Bytes::from_static(b"12345")).await.expect("the reader is there until the end");
+        }
+        drop(sender);
+    };
+    let (read, ()) = tokio::join!(body::read_limited(long, 12), sending);
+    assert!(matches!(read, Err(body::ReadBodyError::TooLarge { bytes_max: 12 })));
+}
+
+#[tokio::test]
 async fn a_body_is_read_up_to_its_bound() {
     assert_eq!(body::read_limited(body::full("12345"), 5).await.expect("fits"), "12345");
     let error = body::read_limited(body::full("123456"), 5).await.expect_err("too large");
