@@ -71,6 +71,9 @@ pub struct LogReader {
     /// Whether the next entry begins a line of the container (so gets a time in front).
     at_line_start: bool,
     left_bytes: u64,
+    /// Entries still to show. Who asks for the last lines without following gets no more than that many, also when
+    /// the file grows meanwhile.
+    left_entries: u64,
     /// Whether the container had ended before the file was last seen at its end.
     last_look: bool,
 }
@@ -98,6 +101,7 @@ impl LogReader {
             unparsed: BytesMut::new(),
             at_line_start: true,
             left_bytes: options.limit_bytes.unwrap_or(u64::MAX),
+            left_entries: options.tail_lines.filter(|_| !options.follow).unwrap_or(u64::MAX),
             last_look: false,
         })
     }
@@ -108,7 +112,7 @@ impl LogReader {
     /// [`LogError`]; the reader is then of no more use.
     pub async fn next(&mut self) -> Result<Option<Bytes>, LogError> {
         loop {
-            if self.left_bytes == 0 {
+            if self.left_bytes == 0 || self.left_entries == 0 {
                 return Ok(None);
             }
             if self.read_block().await? > 0 || self.unparsed.contains(&b'\n') {
@@ -145,6 +149,10 @@ impl LogReader {
         let whole = self.unparsed.split_to(end + 1);
         let mut output = Vec::with_capacity(whole.len());
         for line in whole.split_inclusive(|byte| *byte == b'\n').filter_map(LogLine::parse) {
+            if self.left_entries == 0 {
+                break;
+            }
+            self.left_entries -= 1;
             self.render_line(&line, &mut output);
         }
         let left = usize::try_from(self.left_bytes).unwrap_or(usize::MAX);

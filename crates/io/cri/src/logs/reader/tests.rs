@@ -67,6 +67,14 @@ async fn tail_counts_entries_of_the_file() {
 }
 
 #[tokio::test]
+async fn tail_shows_no_more_when_the_file_grows_under_it() {
+    let fixture = Fixture::new(LOG);
+    let mut reader = fixture.reader(LogOptions { tail_lines: Some(1), ..LogOptions::default() }).await;
+    fixture.append("2026-01-01T00:00:05Z stdout F five\n");
+    assert_eq!(rest(&mut reader).await, "four\n");
+}
+
+#[tokio::test]
 async fn since_limit_stream_and_timestamps_apply() {
     let since = Some(Timestamp::parse("2026-01-01T00:00:03Z").unwrap());
     check(LogOptions { since, ..LogOptions::default() }, expect![["three\nfour\n"]]).await;
