@@ -1,6 +1,6 @@
 # km: Kubernetes on Apache Mesos. The two commands: `make up`, `make test`.
 
-.PHONY: up down clean build tools test lint unit e2e chaos bench help
+.PHONY: up down clean build tools parts test lint unit e2e chaos bench help
 
 help:  ## Show the targets.
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 16
@@ -29,21 +29,22 @@ lint:  ## Formatting, lints, the law of the layers.
 	cargo clippy --workspace --all-targets -- -D warnings
 	@scripts/status.sh --check
 
-unit:  ## Unit, property, simulation and integration tests.
-	@scripts/packages.sh build run test
-	@$(MAKE) --no-print-directory tools
-	cargo build -p km
-	@KM=target/debug/km scripts/images.sh
+unit: parts  ## Unit, property, simulation and integration tests.
 	cargo test --workspace --exclude km-e2e
+	@echo "the Mesos contract, on the embedded Mesos and on Apache Mesos 1.11.0"
+	test/apache-mesos/contract.sh target/apache-mesos
 
-e2e:  ## The scenarios on the real binary: embedded Mesos and Apache Mesos 1.11.0.
+parts:  # what end-to-end tests start
 	@scripts/packages.sh build run test
 	@$(MAKE) --no-print-directory tools
 	cargo build -p km
 	@KM=target/debug/km scripts/images.sh
+	@test/apache-mesos/setup.sh target/apache-mesos
+
+e2e: parts  ## The scenarios on the real binary: embedded Mesos and Apache Mesos 1.11.0.
 	cargo test -p km-e2e -- --nocapture
 
-chaos:  ## Kill km at 500 seeded moments and check that nothing is lost or doubled.
+chaos: parts  ## Kill km at 500 seeded moments and check that nothing is lost or doubled.
 	KM_CHAOS_RUNS=500 cargo test -p km-e2e --test it -- chaos --nocapture
 
 bench:  ## Measure; writes docs/benchmarks.md.

@@ -7,7 +7,7 @@ set -euo pipefail
 build=(gcc:gcc cc:gcc /usr/lib/x86_64-linux-gnu/libc.a:libc6-dev cmake:cmake make:make)
 run=(containerd:containerd ctr:containerd runc:runc nft:nftables ip:iproute2 nsenter:util-linux
      /usr/lib/cni/bridge:containernetworking-plugins)
-test=(python3:python3 pip3:python3-pip curl:curl unzip:unzip)
+test=(python3:python3 pip3:python3-pip setuptools:python3-setuptools curl:curl unzip:unzip)
 
 PATH=$PATH:/usr/sbin:/sbin
 missing=()
@@ -18,6 +18,7 @@ for purpose in "$@"; do
     case $program in
       /*) [ -e "$program" ] && continue ;;
       pip3) python3 -m pip --version >/dev/null 2>&1 && continue ;;
+      setuptools) python3 -c 'import setuptools' >/dev/null 2>&1 && continue ;;
       *) command -v "$program" >/dev/null 2>&1 && continue ;;
     esac
     [[ " ${missing[*]:-} " == *" $package "* ]] || missing+=("$package")
