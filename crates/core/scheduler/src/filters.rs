@@ -51,7 +51,10 @@ pub(crate) fn node_admits(
             return Err(Misfit::Short(name.clone(), left.max(Milli(0)), *asked));
         }
     }
-    Ok(())
+    match view.port_taken(&node.name, &ask.fixed) {
+        Some(port) => Err(Misfit::PortTaken(u64::from(port))),
+        None => Ok(()),
+    }
 }
 
 /// Checks that the offered resources hold what is asked, in addition to `executor`, an executor's share.

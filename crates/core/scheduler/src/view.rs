@@ -103,6 +103,16 @@ impl View {
         self.on_node.get(node).map_or(0, |taken| i64::try_from(taken.pods.len()).unwrap_or(i64::MAX))
     }
 
+    /// Returns a host port of `fixed` that a pod of the node has: its place is kept like that of its scalars.
+    pub(crate) fn port_taken(&self, node: &str, fixed: &RangeSet) -> Option<u16> {
+        if fixed.is_empty() {
+            return None;
+        }
+        let pods = self.on_node.get(node).into_iter().flat_map(|taken| &taken.pods);
+        let ports = pods.filter_map(|uid| self.located.get(uid)).flat_map(|(_, pod)| km_api::pod::ports(pod));
+        ports.filter_map(|port| port.host_port).find(|port| fixed.contains(u64::from(*port)))
+    }
+
     /// What the node's pods take of a scalar, those included whose task has ended and is to be launched again:
     /// their place is kept.
     pub(crate) fn taken(&self, node: &str, name: &str) -> Milli {
