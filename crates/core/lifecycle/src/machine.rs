@@ -130,6 +130,8 @@ pub(crate) struct Write {
     pub(crate) stored: Option<Value>,
     pub(crate) again_at: Option<Timestamp>,
     pub(crate) failures: u32,
+    /// When it is written again, because the API server shows another one.
+    pub(crate) overwritten_at: Option<Timestamp>,
 }
 
 impl Lifecycle {
@@ -387,6 +389,7 @@ impl Lifecycle {
             Event::PodChanged(pod) => {
                 if pod.metadata.uid.as_deref() == Some(self.uid.as_str()) {
                     self.pod = Some(pod);
+                    self.compare_status(now);
                 } else {
                     self.object_gone = true;
                 }
@@ -583,6 +586,7 @@ impl Lifecycle {
         due.extend(self.sandbox_stop_at);
         if self.write.in_flight.is_none() {
             due.extend(self.write.again_at);
+            due.extend(self.write.overwritten_at);
         }
         // Something long due waits for an event, not for the clock.
         due.into_iter().filter(|at| *at > now).min()

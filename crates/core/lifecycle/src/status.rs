@@ -4,6 +4,8 @@
 //! write at a time, so the newest content wins. Ends are told to Mesos by `stop`.
 
 use km_api::Quantity;
+use std::time::Duration;
+
 use km_base::Timestamp;
 use km_kinds::api::core::v1::Pod;
 use km_mesos::TaskState;
@@ -16,6 +18,24 @@ use crate::{Action, WriteOutcome};
 
 /// Memory that km gives a container which asks for none (DESIGN 5): an OOM under it says where it came from.
 const DEFAULT_MEMORY: Quantity = Quantity::from_units(64 << 20);
+
+/// How long the API server may show another status than was written before it is written again.
+const OVERWRITTEN_AFTER: Duration = Duration::from_secs(5);
+
+/// Tells whether the pod's status says of phase and containers what `written` does.
+fn shows(pod: &Pod, written: &Value) -> bool {
+    let Some(status) = &pod.status else { return true };
+    let containers = written["containerStatuses"].as_array().into_iter().flatten();
+    let told = |written: &Value| {
+        let own = status.container_statuses.iter().flatten().find(|s| written["name"].as_str() == Some(s.name.as_str()));
+        own.is_some_and(|own| {
+            written["ready"].as_bool() == Some(own.ready)
+                && written["restartCount"].as_i64() == Some(i64::from(own.restart_count))
+                && written["containerID"].as_str() == own.container_id.as_deref()
+        })
+    };
+    written["phase"].as_str() == status.phase.as_deref() && containers.into_iter().all(told)
+}
 
 /// Phase of a pod that was seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,11 +71,24 @@ impl Lifecycle {
         if self.object_gone || self.write.in_flight.is_some() || self.write.again_at.is_some_and(|at| at > now) {
             return;
         }
+        if self.write.overwritten_at.is_some_and(|at| at <= now) {
+            self.write.overwritten_at = None;
+            self.write.stored = None;
+        }
         let status = self.status(now);
         if self.write.stored.as_ref() != Some(&status) {
             self.write.in_flight = Some(status.clone());
             out.push(Action::WriteStatus(status));
         }
+    }
+
+    /// Notes when the API server shows another status than was written last: that of an earlier life of the
+    /// executor, delivered late. One that is only behind is followed by the right one in time.
+    pub(crate) fn compare_status(&mut self, now: Timestamp) {
+        let Some(pod) = self.pod.as_deref() else { return };
+        let differs = self.write.stored.as_ref().is_some_and(|stored| !spec::has_ended(pod) && !shows(pod, stored));
+        self.write.overwritten_at =
+            if differs { self.write.overwritten_at.or(Some(now + OVERWRITTEN_AFTER)) } else { None };
     }
 
     /// Tells whether the API server has acknowledged the current status.

@@ -595,3 +595,17 @@ fn oom_under_the_default_limit_says_where_the_limit_came_from() {
         assert_eq!(message.contains("km also gives to containers that ask for none"), hinted, "{limit}: {ended}");
     }
 }
+
+#[test]
+fn a_status_that_an_earlier_life_overwrote_late_is_written_again() {
+    // test/sim, seed 25: the executor started again while its last write was still on the way.
+    let mut bench = Bench::started(json!({"containers": [{"name": "a", "image": "i"}]}));
+    let writes = |bench: &Bench| bench.actions.iter().filter(|a| matches!(a, Action::WriteStatus(_))).count();
+    let before = writes(&bench);
+    bench.pod["status"] = json!({"phase": "Pending"});
+    bench.changed();
+    assert_eq!(writes(&bench), before, "the informer may only be behind");
+    bench.now = bench.now + Duration::from_secs(6);
+    bench.event(Event::Tick);
+    assert_eq!(writes(&bench), before + 1);
+}
