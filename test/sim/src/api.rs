@@ -64,6 +64,8 @@ pub(crate) struct Api {
     disk: Vec<(Revision, Vec<(Key, Option<Bytes>)>)>,
     watches: BTreeMap<u64, Watch>,
     config: Config,
+    /// How many more commits the process lives.
+    pub(crate) fuse: Option<usize>,
 }
 
 struct Pending {
@@ -81,7 +83,7 @@ struct Watch {
 }
 
 /// Few enough that a watcher that was away long has to list again.
-const LIMITS: Limits = Limits { events_max: 400, events_bytes_max: 4 << 20 };
+const LIMITS: Limits = Limits { events_max: 60, events_bytes_max: 4 << 20 };
 
 struct SnapshotView<'a>(&'a Snapshot);
 
@@ -127,7 +129,13 @@ impl Api {
             disk: Vec::new(),
             watches: BTreeMap::new(),
             config,
+            fuse: None,
         }
+    }
+
+    #[cfg(test)]
+    fn forget_last(&mut self) {
+        self.disk.pop();
     }
 
     /// Reads the published objects of a resource.
@@ -235,8 +243,14 @@ impl World {
         if commit.is_none() && revision == self.api.published.revision() {
             return self.api_reply(caller, outcome);
         }
+        let commits = commit.is_some();
         self.api.pending.push_back(Pending { revision, commit, caller, outcome });
         self.api_schedule_fsync();
+        match &mut self.api.fuse {
+            Some(0) => self.fault_api_dies(),
+            Some(fuse) if commits => *fuse -= 1,
+            _ => {}
+        }
     }
 
     fn api_commit(&mut self, writes: Vec<km_registry::Write>) -> (Snapshot, Vec<Arc<Event>>) {
@@ -350,10 +364,17 @@ impl World {
         }
     }
 
+    /// Takes the newest record from the disk, as no disk may.
+    #[cfg(test)]
+    pub(crate) fn api_forget_last(&mut self) {
+        self.api.forget_last();
+    }
+
     /// The process dies: what was not durable is lost, but for a chance part that had reached the disk.
     pub(crate) fn api_crash(&mut self) {
         self.api.life += 1;
         self.api.up = false;
+        self.api.fuse = None;
         self.api.fsync = false;
         let durable = self.api.published.revision();
         let unsynced = self.api.disk.iter().filter(|(revision, _)| *revision > durable).count();

@@ -15,6 +15,8 @@ pub(crate) enum Fault {
     FrameworkFuse(usize),
     Manager,
     Api,
+    /// The API server dies after so many more commits, before the last is durable.
+    ApiFuse(usize),
     Master,
     MasterFuse(usize),
     Agent(usize),
@@ -38,7 +40,7 @@ impl Fault {
         match self {
             Self::Framework | Self::FrameworkFuse(_) => "framework dies",
             Self::Manager => "manager dies",
-            Self::Api => "API server dies",
+            Self::Api | Self::ApiFuse(_) => "API server dies",
             Self::Master | Self::MasterFuse(_) => "master dies",
             Self::Agent(_) | Self::AgentFuse(..) => "agent dies",
             Self::Executor(_) => "executor dies",
@@ -66,7 +68,8 @@ impl World {
                 0..=1 => Fault::Framework,
                 2..=4 => Fault::FrameworkFuse(fuse),
                 5..=6 => Fault::Manager,
-                7..=9 => Fault::Api,
+                7 => Fault::Api,
+                8..=9 => Fault::ApiFuse(fuse),
                 10..=11 => Fault::Master,
                 12 => Fault::MasterFuse(fuse),
                 13..=14 => Fault::Agent(host),
@@ -94,13 +97,8 @@ impl World {
                 let wait = self.dice.millis(10, 10_000);
                 self.post(wait, Input::ManagerUp);
             }
-            Fault::Api => {
-                if self.api.up {
-                    self.api_crash();
-                    let wait = self.dice.millis(10, 10_000);
-                    self.post(wait, Input::ApiUp);
-                }
-            }
+            Fault::Api => self.fault_api_dies(),
+            Fault::ApiFuse(fuse) => self.api.fuse = Some(fuse),
             Fault::Master => self.fault_master_dies(),
             Fault::MasterFuse(fuse) => self.master.fuse = Some(fuse),
             Fault::Agent(host) => self.fault_agent_dies(host),
@@ -134,6 +132,15 @@ impl World {
                 self.hosts[host].cut_until = self.now + long;
                 self.agent_drop_link(host);
             }
+        }
+    }
+
+    pub(crate) fn fault_api_dies(&mut self) {
+        if self.api.up {
+            self.trace(|| "the API server dies".to_owned());
+            self.api_crash();
+            let wait = self.dice.millis(10, 10_000);
+            self.post(wait, Input::ApiUp);
         }
     }
 

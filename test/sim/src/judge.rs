@@ -277,3 +277,6 @@ impl World {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

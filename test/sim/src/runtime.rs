@@ -50,6 +50,15 @@ pub(crate) enum Effect {
     Ends { container: String, after: Duration, code: i32 },
 }
 
+#[cfg(test)]
+impl Container {
+    /// Returns another run of the same container.
+    pub(crate) fn twin(&self, attempt: u32) -> Self {
+        let (uid, name, sandbox, image) = (self.uid.clone(), self.name.clone(), self.sandbox.clone(), self.image.clone());
+        Self { uid, name, attempt, sandbox, image, state: State::Created }
+    }
+}
+
 /// What decides how an order goes; `number` names what it makes.
 pub(crate) struct Chance<'a> {
     pub(crate) number: u64,

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use km_api::Object;
-use km_api::resource::{DEPLOYMENTS, PODS, REPLICA_SETS};
+use km_api::resource::{DEPLOYMENTS, NAMESPACES, PODS, REPLICA_SETS};
 use km_base::ObjectKey;
 use km_mesos::{Task, master};
 use km_podwire::TASK_ID_ANNOTATION;
@@ -29,6 +29,9 @@ impl World {
         self.informers_know_all(&mut all);
         if empty {
             all.extend(pods.iter().map(|pod| format!("pod {} is still there", pod.key())));
+            let namespaces = self.api.objects(&NAMESPACES);
+            let left = namespaces.iter().filter(|n| n.meta().name.starts_with("team-"));
+            all.extend(left.map(|n| format!("namespace {} is still there", n.meta().name)));
             all.extend(self.api.objects(&REPLICA_SETS).iter().map(|set| format!("set {} is still there", set.key())));
             for host in &self.hosts {
                 for executor in host.executors.values() {

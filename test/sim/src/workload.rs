@@ -3,7 +3,8 @@
 use std::collections::BTreeSet;
 
 use km_api::resource::{DEPLOYMENTS, NAMESPACES, PODS, SERVICES};
-use km_api::{ContentType, Request, Resource, Response, Status, Verb};
+use km_api::{ContentType, Object, Request, Resource, Response, Status, Verb};
+use km_base::ObjectKey;
 use serde_json::{Value, json};
 
 use crate::api::{Caller, Client, Want};
@@ -14,31 +15,30 @@ use crate::world::{Input, World};
 pub(crate) struct User {
     acts: usize,
     serial: usize,
-    pub(crate) deployments: BTreeSet<String>,
-    pub(crate) pods: BTreeSet<String>,
+    deployments: BTreeSet<(String, String)>,
+    pods: BTreeSet<(String, String)>,
+    namespaces: BTreeSet<String>,
 }
-
-const NAMESPACE: &str = "default";
 
 impl World {
     pub(crate) fn user_begins(&mut self) {
         for name in ["default", "kube-system", "kube-node-lease"] {
             let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
-            self.user_asks(Verb::Create, &NAMESPACES, "", &body);
+            self.user_asks(Verb::Create, &NAMESPACES, "", "", &body);
         }
+        self.user.namespaces.insert("default".to_owned());
     }
 
     /// Plans the user's acts within `millis` from now.
     pub(crate) fn plan_user(&mut self, millis: u64) {
-        self.user.acts = 4 + self.dice.below(10);
+        self.user.acts = 5 + self.dice.below(14);
         for _ in 0..self.user.acts {
             let at = self.dice.millis(0, millis);
             self.post(at, Input::User);
         }
     }
 
-    fn user_asks(&mut self, verb: Verb, resource: &'static Resource, name: &str, body: &Value) {
-        let namespace = if resource.is_namespaced() { NAMESPACE } else { "" };
+    fn user_asks(&mut self, verb: Verb, resource: &'static Resource, namespace: &str, name: &str, body: &Value) {
         let kind = if verb == Verb::Patch { ContentType::MergePatch } else { ContentType::Json };
         let mut request = Request::new(verb, resource, namespace, name);
         if !body.is_null() {
@@ -59,51 +59,76 @@ impl World {
     }
 
     pub(crate) fn user_acts(&mut self) {
-        let chosen = |world: &mut Self, from: &BTreeSet<String>| {
+        let chosen = |world: &mut Self, from: &BTreeSet<(String, String)>| {
             let at = world.dice.below(from.len());
             from.iter().nth(at).cloned()
         };
         let deployments = self.user.deployments.clone();
         let pods = self.user.pods.clone();
-        match self.dice.below(12) {
+        match self.dice.below(14) {
             0..=4 => self.user_creates_pod(),
             5..=6 => self.user_creates_deployment(),
             7 => {
-                if let Some(name) = chosen(self, &deployments) {
+                if let Some((namespace, name)) = chosen(self, &deployments) {
                     let replicas = self.dice.below(4);
-                    self.user_asks(Verb::Patch, &DEPLOYMENTS, &name, &json!({"spec": {"replicas": replicas}}));
+                    self.user_asks(Verb::Patch, &DEPLOYMENTS, &namespace, &name, &json!({"spec": {"replicas": replicas}}));
                 }
             }
             8 => {
-                if let Some(name) = chosen(self, &deployments) {
+                if let Some((namespace, name)) = chosen(self, &deployments) {
                     self.user.serial += 1;
                     let image = format!("localhost/run:v{}", self.user.serial);
                     let container = json!([{"name": "a", "image": image, "resources": small()}]);
                     let body = json!({"spec": {"template": {"spec": {"containers": container}}}});
-                    self.user_asks(Verb::Patch, &DEPLOYMENTS, &name, &body);
+                    self.user_asks(Verb::Patch, &DEPLOYMENTS, &namespace, &name, &body);
                 }
             }
             9 => {
-                if let Some(name) = chosen(self, &deployments) {
-                    self.user.deployments.remove(&name);
-                    let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
-                    self.user_asks(Verb::Delete, &DEPLOYMENTS, &name, &body);
+                if let Some((namespace, name)) = chosen(self, &deployments) {
+                    self.user.deployments.remove(&(namespace.clone(), name.clone()));
+                    let policy = ["Background", "Foreground"][self.dice.below(2)];
+                    let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": policy});
+                    self.user_asks(Verb::Delete, &DEPLOYMENTS, &namespace, &name, &body);
+                }
+            }
+            10 => {
+                self.user.serial += 1;
+                let name = format!("team-{}", self.user.serial);
+                let body = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}});
+                self.user_asks(Verb::Create, &NAMESPACES, "", "", &body);
+                self.user.namespaces.insert(name);
+            }
+            11 => {
+                let last = self.user.namespaces.last().filter(|name| name.starts_with("team-")).cloned();
+                if let Some(name) = last {
+                    self.user.namespaces.remove(&name);
+                    self.user_asks(Verb::Delete, &NAMESPACES, "", &name, &Value::Null);
                 }
             }
             _ => {
-                if let Some(name) = chosen(self, &pods) {
+                if let Some((namespace, name)) = chosen(self, &pods) {
                     let body = if self.dice.chance(200) {
                         json!({"kind": "DeleteOptions", "apiVersion": "v1", "gracePeriodSeconds": 0})
                     } else {
                         Value::Null
                     };
-                    self.user_asks(Verb::Delete, &PODS, &name, &body);
+                    self.user_asks(Verb::Delete, &PODS, &namespace, &name, &body);
                 }
             }
         }
     }
 
-    fn user_creates_pod(&mut self) {
+    fn some_namespace(&mut self) -> String {
+        let at = self.dice.below(self.user.namespaces.len());
+        self.user.namespaces.iter().nth(at).cloned().unwrap_or_default()
+    }
+
+    #[cfg(test)]
+    pub(crate) fn user_pods(&self) -> usize {
+        self.user.pods.iter().filter(|(_, name)| name.starts_with("run")).count()
+    }
+
+    pub(crate) fn user_creates_pod(&mut self) {
         self.user.serial += 1;
         let seconds = self.dice.below(20);
         let (name, policy, image, resources) = match self.dice.below(11) {
@@ -136,8 +161,9 @@ impl World {
         }
         spec["containers"] = Value::Array(containers);
         let body = json!({"apiVersion": "v1", "kind": "Pod", "metadata": {"name": full}, "spec": spec});
-        self.user_asks(Verb::Create, &PODS, "", &body);
-        self.user.pods.insert(full);
+        let namespace = self.some_namespace();
+        self.user_asks(Verb::Create, &PODS, &namespace, "", &body);
+        self.user.pods.insert((namespace, full));
     }
 
     fn user_creates_deployment(&mut self) {
@@ -148,27 +174,31 @@ impl World {
             "spec": {"replicas": 1 + self.dice.below(3), "selector": {"matchLabels": labels},
                 "template": {"metadata": {"labels": labels}, "spec": {"terminationGracePeriodSeconds": 2,
                     "containers": [{"name": "a", "image": "localhost/run:v0", "resources": small()}]}}}});
-        self.user_asks(Verb::Create, &DEPLOYMENTS, "", &body);
+        let namespace = self.some_namespace();
+        self.user_asks(Verb::Create, &DEPLOYMENTS, &namespace, "", &body);
         if self.dice.chance(500) {
             let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": name},
                 "spec": {"selector": labels, "ports": [{"port": 80}]}});
-            self.user_asks(Verb::Create, &SERVICES, "", &service);
+            self.user_asks(Verb::Create, &SERVICES, &namespace, "", &service);
         }
-        self.user.deployments.insert(name);
+        self.user.deployments.insert((namespace, name));
     }
 
     /// Deletes all that there is.
     pub(crate) fn user_cleans_up(&mut self) {
         self.trace(|| "the user deletes everything".to_owned());
-        let names = |world: &Self, resource: &'static Resource| -> Vec<String> {
-            world.api.objects(resource).iter().map(|object| object.meta().name.clone()).collect()
+        let keys = |world: &Self, resource: &'static Resource| -> Vec<ObjectKey> {
+            world.api.objects(resource).iter().map(Object::key).collect()
         };
-        for name in names(self, &DEPLOYMENTS) {
-            let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
-            self.user_asks(Verb::Delete, &DEPLOYMENTS, &name, &body);
+        for key in keys(self, &NAMESPACES).into_iter().filter(|key| key.name.starts_with("team-")) {
+            self.user_asks(Verb::Delete, &NAMESPACES, "", &key.name, &Value::Null);
         }
-        for name in names(self, &PODS) {
-            self.user_asks(Verb::Delete, &PODS, &name, &Value::Null);
+        for key in keys(self, &DEPLOYMENTS) {
+            let body = json!({"kind": "DeleteOptions", "apiVersion": "v1", "propagationPolicy": "Background"});
+            self.user_asks(Verb::Delete, &DEPLOYMENTS, &key.namespace, &key.name, &body);
+        }
+        for key in keys(self, &PODS) {
+            self.user_asks(Verb::Delete, &PODS, &key.namespace, &key.name, &Value::Null);
         }
     }
 }

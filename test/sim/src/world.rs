@@ -236,6 +236,12 @@ impl World {
             Input::CalmDown => {
                 self.trace(|| "faults stop".to_owned());
                 self.chaos = false;
+                self.api.fuse = None;
+                self.framework.fuse = None;
+                self.master.fuse = None;
+                for host in &mut self.hosts {
+                    host.agent.fuse = None;
+                }
             }
             Input::Look => {}
         }

@@ -9,6 +9,25 @@ use km_sim::{Outcome, run};
 /// Runs of an ordinary `make test`.
 const SEEDS: u64 = 100;
 
+/// What some of fifty runs try, or the simulation has become tame.
+const EXPECTED: &[&str] = &[
+    "API server dies",
+    "agent dies",
+    "agent is cut off",
+    "crashes that lost unacknowledged changes",
+    "executor dies",
+    "executor starts again",
+    "executor's session breaks",
+    "framework dies",
+    "machine dies",
+    "machine is cut off",
+    "manager dies",
+    "master dies",
+    "pods launched again",
+    "pods that ended",
+    "watches whose history was gone",
+];
+
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok().and_then(|text| text.parse().ok())
 }
@@ -64,6 +83,11 @@ fn invariants_hold_for_every_seed() {
     });
     let (steps, seconds, counts) = totals.into_inner().unwrap();
     println!("{} seeds, {steps} steps, {seconds} s of virtual time: {counts:?}", seeds.len());
+    if seeds.len() >= 50 {
+        for what in EXPECTED {
+            assert!(counts.contains_key(what), "in no run: {what}");
+        }
+    }
     let failures = failures.into_inner().unwrap();
     for text in failures.iter().filter(|_| failures.len() > 1) {
         println!("{}", text.lines().find(|line| line.starts_with("seed ")).unwrap_or_default());
