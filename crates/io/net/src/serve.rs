@@ -5,6 +5,7 @@
 
 use std::convert::Infallible;
 use std::future::Future;
+use std::io;
 use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -18,11 +19,12 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use rustls::ServerConfig;
 use serde::{Deserialize, Serialize};
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tracing::{debug, warn};
 
 use crate::body::Body;
@@ -138,6 +140,24 @@ async fn accept(
     }
 }
 
+/// What Go's servers answer to who forgot the s of https.
+const PLAIN_HTTP_ANSWER: &[u8] =
+    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+
+/// Begins TLS; `None` when the client began with HTTP, and was told.
+async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {
+    let mut first = [0];
+    // A TLS record begins with its type, 22 for a handshake (RFC 8446, 5.1), a request with its method.
+    if stream.peek(&mut first).await? == 0 || !first[0].is_ascii_uppercase() {
+        return acceptor.accept(stream).await.map(Some);
+    }
+    // What is left unread would reset the connection before the answer is read.
+    let _request = stream.read(&mut [0; 4096]).await?;
+    stream.write_all(PLAIN_HTTP_ANSWER).await?;
+    stream.shutdown().await?;
+    Ok(None)
+}
+
 struct Server {
     tls: Option<TlsAcceptor>,
     service: Arc<dyn Service>,
@@ -166,10 +186,11 @@ impl Server {
         let Some(acceptor) = &self.tls else {
             return self.http(stream, peer, None).await;
         };
-        match timeout(self.header_timeout(), acceptor.accept(stream)).await {
+        match timeout(self.header_timeout(), handshake(acceptor, stream)).await {
             Err(_) => debug!(%peer, "TLS handshake took too long"),
             Ok(Err(error)) => debug!(%peer, %error, "TLS handshake failed"),
-            Ok(Ok(stream)) => {
+            Ok(Ok(None)) => debug!(%peer, "spoke HTTP where TLS is spoken"),
+            Ok(Ok(Some(stream))) => {
                 let leaf = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
                 match leaf.map(|leaf| pki::peer_of(leaf)).transpose() {
                     Ok(certificate) => self.http(stream, peer, certificate).await,

@@ -101,6 +101,17 @@ async fn a_verified_client_certificate_reaches_the_service_over_both_versions() 
 }
 
 #[tokio::test]
+async fn who_speaks_http_to_tls_is_told_so() {
+    let server = Running::start(Arc::new(whoami), ServeConfig::usual(), true).await;
+    let mut stream = TcpStream::connect(server.addr).await.expect("connect");
+    stream.write_all(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n").await.expect("write");
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.expect("read");
+    assert!(answer.contains("400 Bad Request") && answer.contains("to an HTTPS server"), "{answer}");
+    server.stop().await;
+}
+
+#[tokio::test]
 async fn strangers_certificates_and_servers_are_refused() {
     let server = Running::start(Arc::new(whoami), quick(), true).await;
     let stranger = ca("stranger").issue_client("kubernetes-admin", Some("system:masters"), validity()).expect("issue");
