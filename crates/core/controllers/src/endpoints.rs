@@ -39,7 +39,8 @@ pub fn reconcile(listers: &Listers, key: &ObjectKey) -> Plan {
     let slices: Vec<_> =
         listers.endpoint_slices.in_namespace(&key.namespace).filter(|s| mine(&s.meta.labels)).collect();
     // A service that is only another name has no endpoints: k8s 1.37 endpointslice_controller.go, syncService.
-    let is_alias = |s: &Cached<Service>| s.object.spec.as_ref().is_some_and(|s| s.type_.as_deref() == Some("ExternalName"));
+    let is_alias =
+        |s: &Cached<Service>| s.object.spec.as_ref().is_some_and(|s| s.type_.as_deref() == Some("ExternalName"));
     let service = listers.services.get(key).filter(|s| !s.meta.is_terminating() && !is_alias(s));
     let Some((service, spec)) = service.and_then(|s| Some((s, s.object.spec.as_ref()?))) else {
         for slice in slices {

@@ -777,11 +777,14 @@ fn a_host_that_is_back_under_another_agent_id_ends_the_tasks_of_the_earlier_one(
     {
         update.status.agent_id = Some(AgentId::new("a0"));
     }
-    world.check(vec![(1, "update of the earlier agent", status)], expect![[r#"
+    world.check(
+        vec![(1, "update of the earlier agent", status)],
+        expect![[r#"
         -- 1s update of the earlier agent
         KILL p1.0.1
         ACKNOWLEDGE p1.0.1 TASK_RUNNING
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -789,10 +792,13 @@ fn a_finished_pod_that_is_being_deleted_and_has_no_task_is_deleted() {
     // test/sim, seed 108: its executor died between the last status and the deletion.
     let deleting = r#","deletionTimestamp":"2026-11-21T22:00:00Z","deletionGracePeriodSeconds":2"#;
     let mut world = World::settled(&[], vec![]);
-    world.check(vec![(1, "pod", pod("p1", deleting, ON_N1, "Failed"))], expect![[r#"
+    world.check(
+        vec![(1, "pod", pod("p1", deleting, ON_N1, "Failed"))],
+        expect![[r#"
         -- 1s pod
         delete pods p1 
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -800,7 +806,10 @@ fn an_unreachable_task_that_nobody_wants_is_not_killed_again_and_again() {
     // test/sim, seed 46: the master answers such a KILL with the same update.
     let mut world = World::settled(&[], vec![]);
     let unreachable = update("p1.0.1", TaskState::Unreachable, Source::Master, None);
-    world.check(vec![(1, "unreachable", unreachable)], expect![[r#"
+    world.check(
+        vec![(1, "unreachable", unreachable)],
+        expect![[r#"
         -- 1s unreachable
-    "#]]);
+    "#]],
+    );
 }

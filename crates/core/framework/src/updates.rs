@@ -380,8 +380,7 @@ impl Framework {
     /// heard of again.
     pub(crate) fn end_others_on(&mut self, now: Timestamp, node: &str, agent_id: &AgentId, out: &mut Vec<Action>) {
         let is_other = |a: &Attempt| a.node == node && a.agent_id != *agent_id;
-        let there: Vec<TaskId> =
-            self.attempts.iter().filter(|(_, a)| is_other(a)).map(|(id, _)| id.clone()).collect();
+        let there: Vec<TaskId> = self.attempts.iter().filter(|(_, a)| is_other(a)).map(|(id, _)| id.clone()).collect();
         for task_id in there {
             self.ended(now, &task_id, End::Lost, Some("the agent is gone"), out);
         }

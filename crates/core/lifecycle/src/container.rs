@@ -29,9 +29,14 @@ pub(crate) enum Stop {
     /// The pre-stop hook runs since; the container is told to stop by the deadline.
     Hook,
     /// The stop call is under way.
-    Sent { deadline: Timestamp },
+    Sent {
+        deadline: Timestamp,
+    },
     /// The stop call failed; again at this time.
-    Failed { again_at: Timestamp, deadline: Timestamp },
+    Failed {
+        again_at: Timestamp,
+        deadline: Timestamp,
+    },
 }
 
 /// Where the current run of a container stands.

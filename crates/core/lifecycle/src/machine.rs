@@ -70,7 +70,9 @@ pub(crate) enum Setup<T> {
     None,
     Doing,
     Ready(T),
-    Failed { again_at: Timestamp },
+    Failed {
+        again_at: Timestamp,
+    },
     /// Being taken down.
     Ending(T),
     /// Taken down.
@@ -256,7 +258,8 @@ impl Lifecycle {
     /// Waits for the Binding: starts when the pod shows this task, ends when it shows another or is no more.
     fn advance_unbound(&mut self, now: Timestamp, out: &mut Vec<Action>) {
         if self.killed.is_some() || self.object_gone {
-            let message = if self.object_gone { "the pod no longer exists" } else { "killed before its first container" };
+            let message =
+                if self.object_gone { "the pod no longer exists" } else { "killed before its first container" };
             return self.end_unbound(message, out);
         }
         if let Some(pod) = self.pod.clone() {

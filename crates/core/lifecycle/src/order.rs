@@ -392,7 +392,11 @@ fn image_failed(container: &mut Container, now: Timestamp, failure: ImageFailure
 /// Writes a duration as Go does, which is how clients know it: `1.5s`, `850ms`.
 fn go_duration(took: Duration) -> String {
     let millis = took.as_millis();
-    if millis < 1000 { format!("{millis}ms") } else { format!("{}s", Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs_f64()) }
+    if millis < 1000 {
+        format!("{millis}ms")
+    } else {
+        format!("{}s", Duration::from_millis(u64::try_from(millis).unwrap_or(0)).as_secs_f64())
+    }
 }
 
 /// Returns how a container that ended is described in a message to Mesos.

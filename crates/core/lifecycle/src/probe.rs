@@ -78,11 +78,8 @@ impl Probes {
 
     /// Returns the probes that should run now.
     pub(crate) fn wanted(&self, spec: &Container) -> Vec<ProbeKind> {
-        let kinds: &[ProbeKind] = if self.has_started(spec) {
-            &[ProbeKind::Liveness, ProbeKind::Readiness]
-        } else {
-            &[ProbeKind::Startup]
-        };
+        let kinds: &[ProbeKind] =
+            if self.has_started(spec) { &[ProbeKind::Liveness, ProbeKind::Readiness] } else { &[ProbeKind::Startup] };
         kinds.iter().copied().filter(|kind| kind.of(spec).is_some()).collect()
     }
 

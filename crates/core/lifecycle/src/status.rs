@@ -27,7 +27,8 @@ fn shows(pod: &Pod, written: &Value) -> bool {
     let Some(status) = &pod.status else { return true };
     let containers = written["containerStatuses"].as_array().into_iter().flatten();
     let told = |written: &Value| {
-        let own = status.container_statuses.iter().flatten().find(|s| written["name"].as_str() == Some(s.name.as_str()));
+        let own =
+            status.container_statuses.iter().flatten().find(|s| written["name"].as_str() == Some(s.name.as_str()));
         own.is_some_and(|own| {
             written["ready"].as_bool() == Some(own.ready)
                 && written["restartCount"].as_i64() == Some(i64::from(own.restart_count))
@@ -213,19 +214,14 @@ impl Lifecycle {
             .map(|c| c.name.as_str())
             .collect();
         let initialized = self.initialized || uninitialized.is_empty() || phase == Phase::Succeeded;
-        let unready: Vec<&str> = self
-            .containers
-            .iter()
-            .filter(|c| c.role != Role::Init && !c.is_ready())
-            .map(|c| c.name.as_str())
-            .collect();
+        let unready: Vec<&str> =
+            self.containers.iter().filter(|c| c.role != Role::Init && !c.is_ready()).map(|c| c.name.as_str()).collect();
         let containers_ready = match over {
             Some(reason) => Condition::no(reason, String::new()),
             None if unready.is_empty() => Condition::YES,
-            None => Condition::no(
-                "ContainersNotReady",
-                format!("containers with unready status: [{}]", unready.join(" ")),
-            ),
+            None => {
+                Condition::no("ContainersNotReady", format!("containers with unready status: [{}]", unready.join(" ")))
+            }
         };
         let ready = if containers_ready.met { missing_gates(pod) } else { containers_ready.clone() };
         let initialized = match initialized {
@@ -298,10 +294,9 @@ fn missing_gates(pod: &Pod) -> Condition {
         let name = &gate.condition_type;
         match conditions.iter().find(|c| c.type_ == *name) {
             None => messages.push(format!("corresponding condition of pod readiness gate {name:?} does not exist.")),
-            Some(c) if c.status != "True" => messages.push(format!(
-                "the status of pod readiness gate {name:?} is not \"True\", but {}",
-                c.status
-            )),
+            Some(c) if c.status != "True" => {
+                messages.push(format!("the status of pod readiness gate {name:?} is not \"True\", but {}", c.status))
+            }
             Some(_) => {}
         }
     }

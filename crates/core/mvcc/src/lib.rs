@@ -30,9 +30,7 @@ use km_base::Revision;
 
 pub use snapshot::{Page, Range, Snapshot};
 use tree::Tree;
-pub use txn::{
-    Change, Committed, Durability, Entry, Event, EventKind, Expect, Key, Op, RevisionError, Txn, TxnError,
-};
+pub use txn::{Change, Committed, Durability, Entry, Event, EventKind, Expect, Key, Op, RevisionError, Txn, TxnError};
 
 /// The revision of an empty state, as etcd's: the first write is 2, and a list of nothing can be watched from.
 pub const FIRST_REVISION: Revision = Revision(1);
@@ -211,11 +209,7 @@ impl Mvcc {
         Ok(())
     }
 
-    fn commit(
-        &mut self,
-        revision: Revision,
-        changes: impl Iterator<Item = (Key, Option<Bytes>)>,
-    ) -> Vec<Arc<Event>> {
+    fn commit(&mut self, revision: Revision, changes: impl Iterator<Item = (Key, Option<Bytes>)>) -> Vec<Arc<Event>> {
         let mut events = Vec::new();
         for (key, value) in changes {
             if let Some(event) = self.change(revision, key, value) {

@@ -240,7 +240,11 @@ fn tree_survives_growth_and_shrinking() {
         let put = (seed >> 20) % 10 < if step < 10_000 { 8 } else { 1 };
         let op = if put { Op::put(&*key, Expect::Any, "v") } else { Op::delete(&*key, Expect::Any) };
         mvcc.apply(Txn { ops: vec![op], durability: Durability::Batched }).expect("unguarded");
-        if put { want.insert(key, ()) } else { want.remove(&key) };
+        if put {
+            want.insert(key, ())
+        } else {
+            want.remove(&key)
+        };
         if step % 500 == 0 {
             assert!(mvcc.head().iter("").map(|e| e.key.to_string()).eq(want.keys().cloned()));
             assert_eq!(mvcc.head().count("/01"), want.keys().filter(|k| k.starts_with("/01")).count());
@@ -266,7 +270,8 @@ fn first_write_is_revision_two_and_a_failed_guard_names_what_is_there() {
     let error = put(&mut mvcc, "/a", Expect::At(Revision(9))).expect_err("guard");
     let TxnError::Conflict { actual: Some(actual), .. } = error else { panic!("{error:?}") };
     assert_eq!(actual.mod_revision, Revision(2));
-    let twice = Txn { ops: vec![Op::delete("/a", Expect::Any), Op::check("/a", Expect::Any)], durability: Durability::Sync };
+    let twice =
+        Txn { ops: vec![Op::delete("/a", Expect::Any), Op::check("/a", Expect::Any)], durability: Durability::Sync };
     assert!(matches!(mvcc.apply(twice), Err(TxnError::DuplicateKey { .. })));
     assert_eq!(mvcc.head().revision(), Revision(2));
 }

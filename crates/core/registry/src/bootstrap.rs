@@ -31,14 +31,8 @@ const EVENT_VERBS: &[&str] = &["create", "patch", "update"];
 /// API groups, resources, verbs.
 type Rule = (&'static [&'static str], &'static [&'static str], &'static [&'static str]);
 
-const CORE_WORKLOADS: &[&str] = &[
-    "configmaps",
-    "pods",
-    "replicationcontrollers",
-    "replicationcontrollers/scale",
-    "serviceaccounts",
-    "services",
-];
+const CORE_WORKLOADS: &[&str] =
+    &["configmaps", "pods", "replicationcontrollers", "replicationcontrollers/scale", "serviceaccounts", "services"];
 const APPS_WORKLOADS: &[&str] = &["deployments", "deployments/scale", "replicasets", "replicasets/scale"];
 const STATUS: &[&str] = &[
     "namespaces",

@@ -90,7 +90,8 @@ pub(crate) async fn runtime(source: RuntimeSource, data: &ExecutorData, work_dir
 async fn existing(data: &ExecutorData, id: &str) -> Result<Up, String> {
     let endpoint = data.container_runtime_endpoint.as_deref().unwrap_or_default();
     let cri = CriClient::connect(endpoint, CriTimeouts::kubelet()).await.map_err(|error| chain(&error).to_string())?;
-    let cgroups = CgroupRoot::locate_for_foreign_runtime(&format!("km-{id}")).map_err(|error| chain(&error).to_string())?;
+    let cgroups =
+        CgroupRoot::locate_for_foreign_runtime(&format!("km-{id}")).map_err(|error| chain(&error).to_string())?;
     cgroups.create().map_err(|error| chain(&error).to_string())?;
     let socket = km_cri::socket_path(endpoint).map_err(|error| chain(&error).to_string())?;
     let target = ImportTarget { ctr: PathBuf::from("ctr"), socket };
@@ -213,10 +214,8 @@ async fn network(
             let token = token.wait_for(Option::is_some).await.map_err(|_| "the executor ends".to_owned())?.clone();
             let bootstrap = connect(Endpoint { token, ..endpoint.clone() })?;
             let obtained = identity::obtain(&bootstrap, data, private_dir, Kind::Client).await;
-            obtained.map_err(|error| NoIdentity {
-                token_refused: error.is_refusal(),
-                error: chain(&error).to_string(),
-            })?
+            obtained
+                .map_err(|error| NoIdentity { token_refused: error.is_refusal(), error: chain(&error).to_string() })?
         }
     };
     let certificate = Some((credential.certificate_pem, credential.key_pem));

@@ -162,7 +162,8 @@ mod tests {
 
     #[test]
     fn a_token_that_is_over_or_used_up_is_of_no_use() {
-        let asked = |code, reason| IdentityError::Ask { signer: CLIENT_SIGNER, source: Status::failure(code, reason, "") };
+        let asked =
+            |code, reason| IdentityError::Ask { signer: CLIENT_SIGNER, source: Status::failure(code, reason, "") };
         assert!(asked(401, Reason::Unauthorized).is_refusal());
         assert!(IdentityError::Denied { signer: CLIENT_SIGNER, message: "used before".into() }.is_refusal());
         assert!(!asked(403, Reason::Forbidden).is_refusal());

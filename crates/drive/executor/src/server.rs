@@ -201,7 +201,8 @@ impl Endpoints {
         let (ended, is_ended) = watch::channel(!follow);
         let reader = open(&path, options, is_ended).await.ok_or_else(waiting)?;
         if follow {
-            let watcher = watch_end(Arc::clone(&self.ctx), key.clone(), container.to_owned(), found.uid, attempt, ended);
+            let watcher =
+                watch_end(Arc::clone(&self.ctx), key.clone(), container.to_owned(), found.uid, attempt, ended);
             self.tasks.spawn_contained("watch a followed container", watcher);
         }
         let (sender, text) = body::channel(LOG_PIECES_MAX);
@@ -212,7 +213,12 @@ impl Endpoints {
     }
 
     /// Connects the caller's upgraded connection with the runtime's.
-    async fn tunnel(&self, url: String, mut request: Request<Body>, output_only: bool) -> Result<Response<Body>, Failure> {
+    async fn tunnel(
+        &self,
+        url: String,
+        mut request: Request<Body>,
+        output_only: bool,
+    ) -> Result<Response<Body>, Failure> {
         let caller = hyper::upgrade::on(&mut request);
         let (mut head, _) = request.into_parts();
         head.headers.remove(HOST);
@@ -286,9 +292,10 @@ async fn look(ctx: &Context, key: &ObjectKey, container: &str) -> Option<Found> 
 fn log_options(query: &Query, follow: bool) -> Result<LogOptions, Failure> {
     let number = |name: &str| match query.first(name) {
         None => Ok(None),
-        Some(text) => text.parse::<u64>().map(Some).map_err(|_| {
-            Failure(StatusCode::BAD_REQUEST, format!("invalid value of {name}: {text:?}"))
-        }),
+        Some(text) => text
+            .parse::<u64>()
+            .map(Some)
+            .map_err(|_| Failure(StatusCode::BAD_REQUEST, format!("invalid value of {name}: {text:?}"))),
     };
     let since = match (number("sinceSeconds")?, query.first("sinceTime")) {
         (Some(seconds), _) => Some(now().saturating_sub(Duration::from_secs(seconds))),

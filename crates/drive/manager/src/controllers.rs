@@ -18,9 +18,9 @@ use serde_json::Value;
 use tracing::{debug, warn};
 
 use crate::delta::{Cache, Projection};
+use crate::events::Sizes;
 use crate::perform::{Attempt, Written};
 use crate::queue::{Outcome, Queue, Work};
-use crate::events::Sizes;
 use crate::{events, wake};
 
 /// A key whose plan is being performed.

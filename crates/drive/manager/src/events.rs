@@ -25,7 +25,8 @@ pub(crate) fn sizes(listers: &Listers, writes: &[Write]) -> Sizes {
         }
         _ => None,
     });
-    let size = |key: &ObjectKey| listers.replica_sets.get(key).and_then(|rs| rs.object.spec.replicas).map_or(0, i64::from);
+    let size =
+        |key: &ObjectKey| listers.replica_sets.get(key).and_then(|rs| rs.object.spec.replicas).map_or(0, i64::from);
     scaled.map(|key| (key.clone(), size(&key))).collect()
 }
 

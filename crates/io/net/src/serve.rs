@@ -141,8 +141,7 @@ async fn accept(
 }
 
 /// What Go's servers answer to who forgot the s of https.
-const PLAIN_HTTP_ANSWER: &[u8] =
-    b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+const PLAIN_HTTP_ANSWER: &[u8] = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
 
 /// Begins TLS; `None` when the client began with HTTP, and was told.
 async fn handshake(acceptor: &TlsAcceptor, mut stream: TcpStream) -> io::Result<Option<TlsStream<TcpStream>>> {

@@ -125,7 +125,11 @@ impl TaskSet {
 
     /// Starts a task that serves one caller, such as a connection: a panic in it is logged, and the
     /// rest of the set goes on.
-    pub fn spawn_contained(&self, name: impl Into<Cow<'static, str>>, future: impl Future<Output = ()> + Send + 'static) {
+    pub fn spawn_contained(
+        &self,
+        name: impl Into<Cow<'static, str>>,
+        future: impl Future<Output = ()> + Send + 'static,
+    ) {
         self.start(name.into(), future, |name, message| error!(task = %name, %message, "task panicked"));
     }
 

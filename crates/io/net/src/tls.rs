@@ -65,7 +65,8 @@ pub fn server_config(credential: &Credential, client_ca: Option<&str>) -> Result
         None => builder.with_no_client_auth(),
         Some(ca) => {
             let roots = Arc::new(roots(ca, "the client CA")?);
-            let verifier = WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated().build();
+            let verifier =
+                WebPkiClientVerifier::builder_with_provider(roots, provider()).allow_unauthenticated().build();
             builder.with_client_cert_verifier(verifier.map_err(|e| unusable("the client CA", e))?)
         }
     };
@@ -120,9 +121,7 @@ fn certificates(pem: &str, what: &'static str) -> Result<Vec<CertificateDer<'sta
     if found.is_empty() { Err(TlsError::NoCertificate { what }) } else { Ok(found) }
 }
 
-fn identity(
-    credential: &Credential,
-) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
+fn identity(credential: &Credential) -> Result<(Vec<CertificateDer<'static>>, PrivateKeyDer<'static>), TlsError> {
     let chain = certificates(&credential.certificate_pem, "the certificate")?;
     let key = PrivateKeyDer::from_pem_slice(credential.key_pem.as_bytes())
         .map_err(|source| TlsError::Pem { what: "the private key", source })?;

@@ -50,7 +50,6 @@ async fn run(dir: &Path, writers: usize, time: Duration) -> Result<(f64, Duratio
     let rate = taken.len() as f64 / begun.elapsed().as_secs_f64();
     taken.sort();
     store.close().await?;
-    std::fs::remove_dir_all(&dir)
-        .map_err(|source| StoreError::Write { path: dir, source: Arc::new(source) })?;
+    std::fs::remove_dir_all(&dir).map_err(|source| StoreError::Write { path: dir, source: Arc::new(source) })?;
     Ok((rate, taken[taken.len() / 2], taken[taken.len() * 99 / 100]))
 }

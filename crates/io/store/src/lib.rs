@@ -148,7 +148,11 @@ impl Store {
 
     /// Queues a record at once, in the order of calls; the future waits for its durability. Dropping the
     /// future does not take the record back.
-    pub fn append(&self, record: Record, durability: Durability) -> impl Future<Output = Result<(), StoreError>> + use<> {
+    pub fn append(
+        &self,
+        record: Record,
+        durability: Durability,
+    ) -> impl Future<Output = Result<(), StoreError>> + use<> {
         let (answer, done) = oneshot::channel();
         let queued = self.send(Request::Append(Append { record, durability, answer }));
         async move {

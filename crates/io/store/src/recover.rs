@@ -35,7 +35,11 @@ pub(crate) fn recover(config: &StoreConfig, replay: &mut dyn FnMut(Replayed)) ->
         check_follows(path, *sequence, &read, newest.as_ref(), base)?;
         if matches!(read.tail, Tail::Torn) {
             if at + 1 < segments.len() {
-                return Err(corrupt(path, usize::try_from(read.len).unwrap_or(usize::MAX), "a finished segment is damaged"));
+                return Err(corrupt(
+                    path,
+                    usize::try_from(read.len).unwrap_or(usize::MAX),
+                    "a finished segment is damaged",
+                ));
             }
             torn = Some(TornTail { path: path.clone(), offset: read.len, bytes: read.file_len - read.len });
         }

@@ -121,11 +121,7 @@ fn remove_covered_segments(dir: &Path, revision: Revision) -> Result<usize, Stor
 }
 
 /// Reads a snapshot, handing each entry on.
-pub(crate) fn read(
-    path: &Path,
-    revision: Revision,
-    on_entry: &mut dyn FnMut(StateEntry),
-) -> Result<(), StoreError> {
+pub(crate) fn read(path: &Path, revision: Revision, on_entry: &mut dyn FnMut(StateEntry)) -> Result<(), StoreError> {
     let mut file = std::io::BufReader::new(File::open(path).map_err(|e| StoreError::open(path, e))?);
     let mut offset = 0;
     let head: [u8; 16] = read_array(&mut file, path, &mut offset)?;

@@ -105,7 +105,8 @@ fn term_matches(term: &NodeSelectorTerm, name: &str, labels: &BTreeMap<String, S
     if expressions.is_empty() && fields.is_empty() {
         return false;
     }
-    let labels_match = expressions.iter().all(|e| requirement(e).is_some_and(|r| r.matches(labels.get(&e.key).map(String::as_str))));
+    let labels_match =
+        expressions.iter().all(|e| requirement(e).is_some_and(|r| r.matches(labels.get(&e.key).map(String::as_str))));
     let fields_match =
         fields.iter().all(|f| f.key == "metadata.name" && requirement(f).is_some_and(|r| r.matches(Some(name))));
     labels_match && fields_match

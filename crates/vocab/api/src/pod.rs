@@ -193,10 +193,7 @@ mod tests {
     fn requests_follow_the_phases_of_a_pod() {
         for (spec, expected) in [
             (r#"{"containers":[{"name":"a"},{"name":"b"}]}"#, "cpu=500m memory=128Mi"),
-            (
-                r#"{"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"}}}]}"#,
-                "cpu=1 memory=1Gi",
-            ),
+            (r#"{"containers":[{"name":"a","resources":{"limits":{"cpu":"1","memory":"1Gi"}}}]}"#, "cpu=1 memory=1Gi"),
             (
                 r#"{"containers":[{"name":"a","resources":{"requests":{"cpu":"100m","memory":"32Mi"}}}],
                 "initContainers":[{"name":"i","resources":{"requests":{"cpu":"2","memory":"16Mi"}}}]}"#,

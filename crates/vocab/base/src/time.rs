@@ -89,8 +89,10 @@ impl Timestamp {
             .map_err(|source| ParseTimeError { text: text.to_owned(), source })
     }
 
+    /// Beyond the years that RFC 3339 can write (-9999 to 9999), the nearest instant that it can.
     fn jiff(self) -> jiff::Timestamp {
-        jiff::Timestamp::from_microsecond(self.0).unwrap_or(jiff::Timestamp::UNIX_EPOCH)
+        let nearest = if self.0 < 0 { jiff::Timestamp::MIN } else { jiff::Timestamp::MAX };
+        jiff::Timestamp::from_microsecond(self.0).unwrap_or(nearest)
     }
 }
 
@@ -145,6 +147,11 @@ mod tests {
         assert_eq!(Timestamp::parse(&t.rfc3339_micros()).unwrap(), t);
         assert_eq!(Timestamp::parse("2026-11-21T23:26:40.123456+01:00").unwrap(), t);
         assert!(Timestamp::parse("yesterday").is_err());
+    }
+
+    #[test]
+    fn what_lies_beyond_the_calendar_is_its_end_not_its_beginning() {
+        assert!(Timestamp::from_micros(i64::MAX).rfc3339().starts_with("9999-12-30T"));
     }
 
     #[test]

@@ -223,7 +223,11 @@ fn summary(status: &Value) -> String {
             } else if state["running"].is_object() {
                 if c["ready"] == true { "ready".to_owned() } else { "running".to_owned() }
             } else {
-                format!("{}({})", state["terminated"]["reason"].as_str().unwrap_or("?"), state["terminated"]["exitCode"])
+                format!(
+                    "{}({})",
+                    state["terminated"]["reason"].as_str().unwrap_or("?"),
+                    state["terminated"]["exitCode"]
+                )
             };
             let name = c["name"].as_str().unwrap_or_default();
             write!(text, " {name}={shown}/{}", c["restartCount"]).expect("text");

@@ -114,7 +114,11 @@ fn play(seed: u64) {
             let before = bench.open.len();
             bench.answer_with(action, fail);
             // Created, but no longer wanted: it is removed without having run.
-            if dies_created && !bench.open[before.min(bench.open.len())..].iter().any(|a| matches!(a, Action::StartContainer { .. })) {
+            if dies_created
+                && !bench.open[before.min(bench.open.len())..]
+                    .iter()
+                    .any(|a| matches!(a, Action::StartContainer { .. }))
+            {
                 watcher.live.remove(&name);
             }
         }

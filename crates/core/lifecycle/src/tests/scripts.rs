@@ -22,13 +22,16 @@ fn launch_starts_nothing_before_the_binding() {
     bench.event(Event::TaskLaunched);
     bench.wait(15);
     bench.changed();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         task Starting
         wake +15s
         -- 15s
         LookUpPod
         wake +15s
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -37,7 +40,9 @@ fn bound_pod_runs_step_by_step() {
     bench.event(Event::TaskLaunched);
     bench.bind();
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         task Starting
         wake +15s
         PrepareVolumes
@@ -51,7 +56,8 @@ fn bound_pod_runs_step_by_step() {
         event Started: Container started
         task Running healthy=true
         status Running ready=True a=ready/0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -73,12 +79,15 @@ fn pod_of_another_task_ends_the_task_before_its_first_container() {
     bench.pod["spec"]["nodeName"] = json!("n1");
     bench.pod["metadata"]["annotations"] = json!({ km_podwire::TASK_ID_ANNOTATION: "u1.1.2" });
     bench.changed();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         task Starting
         wake +15s
         task Killed: the pod is bound to another task
         Forget
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -89,12 +98,15 @@ fn pod_launched_again_waits_while_it_shows_its_earlier_task() {
     bench.pod["metadata"]["annotations"] = json!({ km_podwire::TASK_ID_ANNOTATION: "u1.1.0" });
     bench.changed();
     bench.bind();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         task Starting
         wake +15s
         PrepareVolumes
         status Pending ready=False a=ContainerCreating/0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -102,12 +114,15 @@ fn pod_that_does_not_exist_ends_the_task() {
     let mut bench = Bench::new(one("Always"));
     bench.event(Event::TaskLaunched);
     bench.event(Event::PodGone);
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         task Starting
         wake +15s
         task Killed: the pod no longer exists
         Forget
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -115,13 +130,16 @@ fn succeeded_pod_finishes_its_task_after_its_status_is_stored() {
     let mut bench = Bench::started(one("Never"));
     bench.exit("a", 0, "Completed");
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         StopSandbox { id: "s0" }
         status Running ready=False a=Completed(0)/0
         CleanVolumes
         status Succeeded ready=False a=Completed(0)/0
         task Finished
-    "#]]);
+    "#]],
+    );
     assert!(bench.machine.is_kept_for_logs());
 }
 
@@ -135,7 +153,9 @@ fn failed_pod_says_why_to_mesos() {
     failed.settle();
     bench.log.push_str("-- the other\n");
     bench.log.push_str(&failed.log);
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         StopSandbox { id: "s0" }
         status Running ready=False a=Completed(0)/0
         CleanVolumes
@@ -147,7 +167,8 @@ fn failed_pod_says_why_to_mesos() {
         CleanVolumes
         status Failed ready=False a=OOMKilled(137)/0
         task Failed: container a exited with code 137 (OOMKilled)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -160,7 +181,9 @@ fn crashing_container_is_restarted_with_growing_waits() {
             bench.wait(wait);
         }
     }
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         image a#1
         task Running healthy=false
         status Running ready=False a=Error(1)/0
@@ -220,7 +243,8 @@ fn crashing_container_is_restarted_with_growing_waits() {
         event Started: Container started
         task Running healthy=true
         status Running ready=True a=ready/4
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -237,13 +261,16 @@ fn long_run_forgets_the_crashes() {
     let started_at = Some(bench.now.saturating_sub(Duration::from_secs(600)));
     let exit = Exit { code: 1, started_at, finished_at: bench.now, ..Exit::default() };
     bench.event(Event::ContainerExited { container: "a".into(), id, exit });
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         -- 600s
         image a#3
         remove c21
         task Running healthy=false
         status Running ready=False a=Error(1)/2
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -258,7 +285,9 @@ fn init_containers_and_sidecars_start_in_order() {
     bench.settle();
     bench.exit("a", 0, "");
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         task Starting
         wake +15s
         PrepareVolumes
@@ -295,7 +324,8 @@ fn init_containers_and_sidecars_start_in_order() {
         CleanVolumes
         status Succeeded ready=False i=Completed(0)/0 s=Error(143)/0 a=Completed(0)/0
         task Finished
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -304,13 +334,16 @@ fn failed_init_container_fails_a_pod_that_never_restarts() {
         "initContainers": [{"name": "i", "image": "i"}], "containers": [{"name": "a", "image": "i"}]}));
     bench.exit("i", 3, "Error");
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         StopSandbox { id: "s0" }
         status Pending ready=False i=Error(3)/0 a=PodInitializing/0
         CleanVolumes
         status Failed ready=False i=Error(3)/0 a=PodInitializing/0
         task Failed: container i exited with code 3 (Error)
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -326,7 +359,9 @@ fn image_that_cannot_be_pulled_backs_off() {
     bench.log.clear();
     bench.wait(3);
     bench.wait(7);
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         -- 3s
         event BackOff: Back-off pulling image "i"
         event Failed: Error: ImagePullBackOff
@@ -342,7 +377,8 @@ fn image_that_cannot_be_pulled_backs_off() {
         event Started: Container started
         task Running healthy=true
         status Running ready=True a=ready/0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -360,7 +396,9 @@ fn configuration_error_waits_and_is_tried_again() {
         }
     }
     bench.wait(10);
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         event Failed: Error: configmap "x" not found
         wake +3s
         status Pending ready=False a=CreateContainerConfigError/0
@@ -374,7 +412,8 @@ fn configuration_error_waits_and_is_tried_again() {
         event Started: Container started
         task Running healthy=true
         status Running ready=True a=ready/0
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -392,7 +431,9 @@ fn probes_gate_each_other_and_restart_the_container() {
     bench.probe("a", ProbeKind::Liveness, Err("dead"));
     bench.probe("a", ProbeKind::Liveness, Err("dead"));
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         event Unhealthy: Startup probe failed: refused
         unprobe a Startup
         probe a Liveness
@@ -419,7 +460,8 @@ fn probes_gate_each_other_and_restart_the_container() {
         event Started: Container started
         probe a Startup
         status Running ready=False a=running/1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -428,7 +470,9 @@ fn deletion_runs_hooks_stops_removes_and_deletes_in_that_order() {
         "lifecycle": {"preStop": {"sleep": {"seconds": 1}}}}]}));
     bench.delete(20);
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         task Killing
         event Killing: Stopping container a
         hook PreStop a
@@ -442,7 +486,8 @@ fn deletion_runs_hooks_stops_removes_and_deletes_in_that_order() {
         DeletePod
         task Killed: the pod was deleted
         Forget
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -457,7 +502,9 @@ fn deletion_during_creation_waits_for_it_and_starts_nothing() {
     bench.log.clear();
     bench.delete(30);
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         task Killing
         StopSandbox { id: "s0" }
         remove c9
@@ -467,7 +514,8 @@ fn deletion_during_creation_waits_for_it_and_starts_nothing() {
         DeletePod
         task Killed: the pod was deleted
         Forget
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -478,7 +526,9 @@ fn kill_waits_for_no_api_server_and_leaves_the_pod() {
         let fail = matches!(action, Action::WriteStatus(_));
         bench.answer_with(action, fail);
     }
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         task Killing
         event Killing: Stopping container a
         stop a grace=5s
@@ -490,7 +540,8 @@ fn kill_waits_for_no_api_server_and_leaves_the_pod() {
         RemoveSandbox { id: "s0" }
         task Killed: the task was killed
         Forget
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -499,7 +550,9 @@ fn shorter_grace_while_stopping_is_passed_on() {
     bench.delete(30);
     bench.event(Event::PodGone);
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         task Killing
         event Killing: Stopping container a
         stop a grace=30s
@@ -510,14 +563,17 @@ fn shorter_grace_while_stopping_is_passed_on() {
         RemoveSandbox { id: "s0" }
         task Killed: the pod no longer exists
         Forget
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
 fn deadline_fails_the_pod() {
     let mut bench = Bench::started(json!({"activeDeadlineSeconds": 5, "containers": [{"name": "a", "image": "i"}]}));
     bench.wait(5);
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         -- 5s
         event DeadlineExceeded: Pod was active on the node longer than the specified deadline
         event Killing: Stopping container a
@@ -527,7 +583,8 @@ fn deadline_fails_the_pod() {
         CleanVolumes
         status Failed ready=False a=Error(143)/0
         task Failed: Pod was active on the node longer than the specified deadline; container a exited with code 143
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -536,7 +593,9 @@ fn lost_sandbox_is_made_again() {
     bench.event(Event::SandboxLost { id: "s0".into() });
     bench.exit("a", 137, "");
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         event SandboxChanged: Pod sandbox changed, it will be killed and re-created.
         StopSandbox { id: "s0" }
         task Running healthy=false
@@ -551,7 +610,8 @@ fn lost_sandbox_is_made_again() {
         event Started: Container started
         task Running healthy=true
         status Running ready=True a=ready/1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -572,12 +632,15 @@ fn running_containers_are_adopted_untouched() {
     bench.event(Event::Adopted(Adopted { sandbox, containers: vec![old, now] }));
     bench.bind();
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         wake +15s
         PrepareVolumes
         task Running healthy=true
         status Running ready=True a=ready/1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]

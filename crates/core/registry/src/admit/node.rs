@@ -79,7 +79,9 @@ pub(crate) fn restrict_pod(admission: &Admission<'_>, object: &mut Value) -> Res
             }
             // A pod on the node opens to it all that the pod refers to.
             if let Some(what) = reference(object) {
-                return Err(admission.forbidden(object, format!("node {node:?} can not create pods that reference {what}")));
+                return Err(
+                    admission.forbidden(object, format!("node {node:?} can not create pods that reference {what}"))
+                );
             }
         }
         Some(old) if text(old, "spec.nodeName") != node => {
@@ -110,9 +112,8 @@ fn reference(pod: &Value) -> Option<&'static str> {
             list(container, "envFrom").iter().any(|e| at(e, env_from).is_some())
                 || list(container, "env").iter().any(|e| at(e, &format!("valueFrom.{env}")).is_some())
         };
-        let of_volume = |v: &Value| {
-            at(v, volume).is_some() || list(v, "projected.sources").iter().any(|s| at(s, volume).is_some())
-        };
+        let of_volume =
+            |v: &Value| at(v, volume).is_some() || list(v, "projected.sources").iter().any(|s| at(s, volume).is_some());
         containers().any(of_container) || volumes().any(of_volume)
     };
     if !list(pod, "spec.imagePullSecrets").is_empty() || refers("secret", "secretRef", "secretKeyRef") {

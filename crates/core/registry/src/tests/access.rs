@@ -121,7 +121,8 @@ fn an_update_that_would_create_needs_the_right_to_create() {
         {"apiGroups": [""], "resources": ["services"], "verbs": ["update"]}]}),
     );
     world.identity = Identity::authenticated("jane", &[]);
-    let service = json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
+    let service =
+        json!({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}});
     let put = World::request(Verb::Update, &SERVICES, "s", &service);
     expect![[r#"services "s" is forbidden: User "jane" cannot create resource "services" in API group "" in the namespace "default""#]]
         .assert_eq(&world.run(&put).unwrap_err().message);

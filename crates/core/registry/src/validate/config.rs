@@ -65,7 +65,9 @@ pub(crate) fn secret(object: &Value, errors: &mut Errors) {
     for key in [".dockercfg", ".dockerconfigjson"].iter().filter(|key| needed.contains(key)) {
         let encoded = at(object, "data").and_then(|data| data.get(key)).and_then(Value::as_str).unwrap_or_default();
         let decoded = STANDARD.decode(encoded).unwrap_or_default();
-        if has(key) && let Err(err) = km_schema::parse_json(&decoded) {
+        if has(key)
+            && let Err(err) = km_schema::parse_json(&decoded)
+        {
             errors.invalid(format!("data[{key}]"), "<secret contents redacted>", err.to_string());
         }
     }

@@ -182,23 +182,29 @@ impl World {
             work_dir: work_dir.clone(),
             private_dir: socket_dir.join("private"),
         };
-        let deps =
-            ExecutorDeps {
+        let deps = ExecutorDeps {
             api: ApiSource::Given(Arc::new(api.clone()), Some(serving)),
             runtime: RuntimeSource::Configured(private),
         };
         let (executor, hooks) = Executor::new(config, deps);
         let run = tokio::spawn(executor.run(Shutdown::new()));
         agent.wait(|agent| !agent.subscriptions().is_empty()).await;
-        let identity = ClientIdentity {
-            ca_pem: Some(ca.certificate_pem().to_owned()),
-            credential: Some(caller),
-            bearer: None,
-        };
+        let identity =
+            ClientIdentity { ca_pem: Some(ca.certificate_pem().to_owned()), credential: Some(caller), bearer: None };
         let api_server = HttpClient::new(&identity, Alpn::Http1, 5_000)?;
         let stranger = ClientIdentity { credential: None, ..identity };
         let stranger = HttpClient::new(&stranger, Alpn::Http1, 5_000)?;
-        Ok(Self { agent, api, api_server, stranger, hooks, tasks, run: tokio::sync::Mutex::new(Some(run)), socket_dir, work_dir })
+        Ok(Self {
+            agent,
+            api,
+            api_server,
+            stranger,
+            hooks,
+            tasks,
+            run: tokio::sync::Mutex::new(Some(run)),
+            socket_dir,
+            work_dir,
+        })
     }
 
     /// Launches a pod and binds it once it is starting, as the framework does.

@@ -26,8 +26,7 @@ fn peer(pem: &str) -> PeerCertificate {
 #[test]
 fn a_client_certificate_names_user_and_group() {
     let admin = ca().issue_client("kubernetes-admin", Some("system:masters"), validity()).expect("issue");
-    let want =
-        PeerCertificate { common_name: "kubernetes-admin".into(), organizations: vec!["system:masters".into()] };
+    let want = PeerCertificate { common_name: "kubernetes-admin".into(), organizations: vec!["system:masters".into()] };
     assert_eq!(peer(&admin.certificate_pem), want);
     assert_eq!(pki::not_after(&admin.certificate_pem).expect("time"), validity().not_after);
     assert!(!format!("{admin:?}").contains("PRIVATE"));

@@ -12,7 +12,8 @@ use km_net::pki::{Ca, Credential, Validity};
 use km_net::serve::Peer;
 use km_net::tls::{self, Alpn};
 use km_net::{
-    Body, ClientError, HttpClient, PeerCertificate, ServeConfig, Service, Shutdown, TaskSet, body, serve_plain, serve_tls,
+    Body, ClientError, HttpClient, PeerCertificate, ServeConfig, Service, Shutdown, TaskSet, body, serve_plain,
+    serve_tls,
 };
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
@@ -143,7 +144,10 @@ async fn plain_serving_and_the_clients_limits() {
     let echo = |text: &'static str| Request::post(server.url("http", "/echo")).body(body::full(text)).expect("request");
     assert_eq!(client.fetch(echo("four"), PATIENCE_MS, 10).await.expect("answer").body(), "four");
     let refused = client.fetch(echo("fives"), PATIENCE_MS, 100).await.expect("answer");
-    assert_eq!((refused.status(), &refused.body()[..]), (StatusCode::PAYLOAD_TOO_LARGE, &b"the body is larger than 4 bytes"[..]));
+    assert_eq!(
+        (refused.status(), &refused.body()[..]),
+        (StatusCode::PAYLOAD_TOO_LARGE, &b"the body is larger than 4 bytes"[..])
+    );
     let large = client.fetch(get(server.url("http", "/large")), PATIENCE_MS, 4999).await;
     assert!(matches!(large, Err(ClientError::Read { .. })));
     let late = client.fetch(get(server.url("http", "/never?a=b")), 50, 10).await.expect_err("late");

@@ -27,7 +27,9 @@ pub enum PatchError {
     #[error("The allowed maximum operations in a JSON patch is {OPERATIONS_MAX}, got {0}")]
     TooManyOperations(usize),
     /// More bytes copied than `COPIED_BYTES_MAX`: 422.
-    #[error("Unable to complete the copy, the accumulated size increase of copy is {0}, exceeding the limit {COPIED_BYTES_MAX}")]
+    #[error(
+        "Unable to complete the copy, the accumulated size increase of copy is {0}, exceeding the limit {COPIED_BYTES_MAX}"
+    )]
     TooMuchCopied(usize),
 }
 

@@ -313,7 +313,8 @@ fn json_patches_do_not_grow_an_object_without_bound() {
     // Chains of values, each within the bounds of a parser, one put at the end of the other.
     let deep = (0..100).fold(json!({}), |inner, _| json!({"a": inner}));
     let end = "/a".repeat(100);
-    let chained = json!([{"op": "add", "path": "/a", "value": deep}, {"op": "add", "path": format!("/a{end}/a"), "value": deep}]);
+    let chained =
+        json!([{"op": "add", "path": "/a", "value": deep}, {"op": "add", "path": format!("/a{end}/a"), "value": deep}]);
     assert!(matches!(json_patch(&mut json!({}), &chained), Err(PatchError::DoesNotApply(_))));
     let moved = json!([
         {"op": "add", "path": "/a", "value": deep}, {"op": "add", "path": "/b", "value": {}},
