@@ -42,6 +42,8 @@ pub struct Framework {
     pub(crate) pending: BTreeMap<AgentId, Vec<LaunchPlan>>,
     /// Pods to look at again: failures in a row (ends of a bound pod's tasks, deletions), and when to try again.
     pub(crate) relaunch: BTreeMap<Uid, (u32, Timestamp)>,
+    /// Reasons why pods wait whose write is under way, or when it is tried again.
+    pub(crate) reasons: BTreeMap<Uid, (String, Option<Timestamp>)>,
     pub(crate) demand: Demand,
     /// Requests under way, of those that must not overlap.
     pub(crate) in_flight: BTreeSet<Purpose>,
@@ -105,6 +107,7 @@ impl Framework {
             waiting: BTreeSet::new(),
             pending: BTreeMap::new(),
             relaunch: BTreeMap::new(),
+            reasons: BTreeMap::new(),
             demand: Demand::default(),
             in_flight: BTreeSet::new(),
             lost: BTreeMap::new(),
@@ -189,6 +192,7 @@ impl Framework {
         self.session_tick(now, out);
         self.demand_tick(now, out);
         self.attempts_tick(now, out);
+        self.reasons_tick(now, out);
         let due: Vec<Uid> = self.relaunch.iter().filter(|(_, (_, at))| *at <= now).map(|(u, _)| u.clone()).collect();
         for uid in due {
             if !self.by_pod.contains_key(&uid) && !self.waiting.contains(&uid) {
@@ -236,8 +240,9 @@ impl Framework {
                     out.push(Action::WakeAt(at));
                 }
             }
-            // Words for people: the next change of reason brings the next ones.
-            Purpose::Reason(_) | Purpose::Record => {}
+            Purpose::Reason(uid) => self.reason_written(now, uid, &result.map(|_| ()), out),
+            // Words for people that nothing depends on.
+            Purpose::Record => {}
         }
     }
 
@@ -265,10 +270,36 @@ impl Framework {
     pub(crate) fn explain(&mut self, now: Timestamp, uid: &Uid, key: &ObjectKey, reason: &str, out: &mut Vec<Action>) {
         let Some(pod) = self.pods.get(uid).cloned() else { return };
         if km_api::pod::node_name(&pod).is_none() {
+            self.reasons.insert(uid.clone(), (reason.to_owned(), None));
             let request = writes::unschedulable(now, key, uid, &pod, reason);
             out.push(Action::Api { purpose: Purpose::Reason(uid.clone()), request: Box::new(request) });
         }
         let what = writes::Record { kind: "Warning", reason: "FailedScheduling", message: reason };
         self.record(now, key, uid, &what, out);
+    }
+
+    /// A reason whose write was lost is written again: the scheduler tells it only when it changes.
+    fn reason_written(&mut self, now: Timestamp, uid: Uid, result: &Result<(), Status>, out: &mut Vec<Action>) {
+        if result.as_ref().is_err_and(Status::retryable)
+            && let Some((_, again_at)) = self.reasons.get_mut(&uid)
+        {
+            let at = now + self.config.retry.max;
+            *again_at = Some(at);
+            out.push(Action::WakeAt(at));
+        } else {
+            self.reasons.remove(&uid);
+        }
+    }
+
+    fn reasons_tick(&mut self, now: Timestamp, out: &mut Vec<Action>) {
+        let due: Vec<Uid> =
+            self.reasons.iter().filter(|(_, (_, at))| at.is_some_and(|at| at <= now)).map(|(u, _)| u.clone()).collect();
+        for uid in due {
+            let Some((reason, _)) = self.reasons.remove(&uid) else { continue };
+            let Some(pod) = self.pods.get(&uid).cloned().filter(|_| self.waiting.contains(&uid)) else { continue };
+            let request = writes::unschedulable(now, &crate::pods::key_of(&pod), &uid, &pod, &reason);
+            self.reasons.insert(uid.clone(), (reason, None));
+            out.push(Action::Api { purpose: Purpose::Reason(uid), request: Box::new(request) });
+        }
     }
 }

@@ -813,3 +813,24 @@ fn an_unreachable_task_that_nobody_wants_is_not_killed_again_and_again() {
     "#]],
     );
 }
+
+#[test]
+fn a_reason_whose_write_was_lost_is_written_again() {
+    // test/sim, seed 94: the scheduler tells a reason only when it changes.
+    let mut world = World::settled(&[pod("p1", "", "", "Pending")], vec![]);
+    let reason = Purpose::Reason(Uid("p1".into()));
+    let why = || Event::Unschedulable {
+        uid: Uid("p1".into()),
+        key: ObjectKey::namespaced("d", "p1"),
+        reason: "0/1 agents fit: 1 offers 1 cpu of 2 asked".into(),
+    };
+    world.at(1, why());
+    world.at(1, written(reason.clone(), Err(Status::unavailable("lost"))));
+    world.shown.clear();
+    world.at(40, Event::Tick);
+    assert!(world.shown.contains("patch pods p1/status"), "{}", world.shown);
+    world.at(40, written(reason, ok()));
+    world.shown.clear();
+    world.at(90, Event::Tick);
+    assert!(!world.shown.contains("patch pods"), "{}", world.shown);
+}
