@@ -17,8 +17,15 @@ use crate::process::{ProcessId, descendants};
 use crate::shell::{Shell, eventually};
 use crate::{suite, tree};
 
-/// The clients that every scenario must be right for.
-pub(crate) const KUBECTL_VERSIONS: [&str; 2] = ["1.32", "1.37"];
+/// The clients that every scenario must be right for; the last is the one that `make tools` can fetch anywhere.
+const KUBECTL_VERSIONS: [&str; 2] = ["1.32", "1.37"];
+
+/// Those that this machine has.
+pub(crate) fn kubectl_versions() -> Vec<&'static str> {
+    let there = |version: &&str| tree::target_file(&format!("tools/kubectl-{version}"), "").is_ok();
+    let (last, others) = KUBECTL_VERSIONS.split_last().map_or(("", &[][..]), |(last, others)| (*last, others));
+    others.iter().copied().filter(there).chain([last]).collect()
+}
 
 /// How long one command may take unless a test says otherwise: `km up` and `kubectl wait` are the longest.
 const COMMAND_LIMIT: Duration = Duration::from_secs(90);
@@ -60,7 +67,7 @@ impl Cluster {
     /// A program or file that the tests need is missing, or the machine refuses.
     pub fn prepare(flavour: Flavour) -> anyhow::Result<Self> {
         let km = tree::km()?;
-        let image = tree::target_file("images/demo.tar", "make images")?;
+        let image = tree::target_file("images/demo.tar", "make e2e")?;
         let name = format!("km-e2e-{}-{}", suite::own()[0], NEXT.fetch_add(1, Ordering::Relaxed));
         // Short: Unix socket paths end at 108 bytes.
         let folder = Path::new("/tmp").join(&name);
@@ -79,10 +86,11 @@ impl Cluster {
         );
         let shell = Shell { network: Some(network.file()), folder: home, environment, limit: COMMAND_LIMIT };
         let mut cluster = Self { shell, folder, data_dir, up_flags: Vec::new(), name, apache: None, _network: network };
-        for version in KUBECTL_VERSIONS {
+        let versions = kubectl_versions();
+        for version in &versions {
             cluster.make_programs(version, &km)?;
         }
-        cluster.shell = cluster.shell_with_kubectl(KUBECTL_VERSIONS[0]);
+        cluster.shell = cluster.shell_with_kubectl(versions[0]);
         match flavour {
             Flavour::Embedded => cluster.up_flags.push(format!("--resources='{EMBEDDED_RESOURCES}'")),
             Flavour::ApacheMesos(launcher) => {

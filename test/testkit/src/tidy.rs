@@ -77,10 +77,11 @@ fn without_comment(line: &str) -> &str {
 fn contains_word(code: &str, word: &str) -> bool {
     let part_of_name = |other: Option<char>| other.is_some_and(|c| c.is_alphanumeric() || c == '_');
     code.match_indices(word).any(|(at, _)| {
-        let starts_name = word.starts_with(|c: char| c.is_alphanumeric());
-        let ends_name = word.ends_with(|c: char| c.is_alphanumeric());
-        !(starts_name && part_of_name(code[..at].chars().next_back()))
-            && !(ends_name && part_of_name(code[at + word.len()..].chars().next()))
+        let grows_left =
+            word.starts_with(|c: char| c.is_alphanumeric()) && part_of_name(code[..at].chars().next_back());
+        let rest = &code[at + word.len()..];
+        let grows_right = word.ends_with(|c: char| c.is_alphanumeric()) && part_of_name(rest.chars().next());
+        !grows_left && !grows_right
     })
 }
 

@@ -6,7 +6,7 @@ use anyhow::{Context as _, bail};
 
 use super::matching::{Captures, compare, substitute};
 use super::parse::{Scenario, Section, Step};
-use crate::cluster::{Cluster, KUBECTL_VERSIONS};
+use crate::cluster::{Cluster, kubectl_versions};
 use crate::shell::{Shell, eventually};
 
 /// Plays every section, also after one has failed.
@@ -20,7 +20,7 @@ pub fn play(cluster: &Cluster, name: &str, scenario: &Scenario) -> anyhow::Resul
     let mut failures = Vec::new();
     let mut turn = 0;
     for section in scenario.sections.iter().filter(|section| wanted(&section.title)) {
-        let clients = if section.all_clients { KUBECTL_VERSIONS.map(Some).to_vec() } else { vec![None] };
+        let clients = if section.all_clients { kubectl_versions().into_iter().map(Some).collect() } else { vec![None] };
         for client in clients {
             let start = Instant::now();
             let result = play_section(cluster, section, client, &mut turn);
@@ -42,10 +42,11 @@ pub fn play(cluster: &Cluster, name: &str, scenario: &Scenario) -> anyhow::Resul
 }
 
 fn play_section(cluster: &Cluster, section: &Section, client: Option<&str>, turn: &mut usize) -> anyhow::Result<()> {
+    let versions = kubectl_versions();
     let mut captures = Captures::new();
     for step in &section.steps {
         *turn += 1;
-        let client = client.unwrap_or(KUBECTL_VERSIONS[*turn % KUBECTL_VERSIONS.len()]);
+        let client = client.unwrap_or(versions[*turn % versions.len()]);
         let shell = cluster.shell_with_kubectl(client);
         play_step(&shell, step, &mut captures).with_context(|| format!("line {} (kubectl {client})", step.line))?;
     }

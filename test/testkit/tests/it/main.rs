@@ -1,5 +1,7 @@
 //! Holds this repository to its own law: `layers.toml` for imports, `km_testkit::tidy` for files.
 
+#![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
