@@ -369,7 +369,9 @@ fn progressing_condition(plan: &mut Plan, view: &View<'_>, moved: bool, now: Tim
     let deadline = Duration::from_secs(deadline);
     let last = before.and_then(|c| c.last_update_time.as_ref()).map_or(now, |t| t.0.into());
     let was_complete = before.is_some_and(|c| c.reason.as_deref() == Some("NewReplicaSetAvailable"));
-    if !moved && !was_complete && last + deadline <= now {
+    // Told once, it stays until something moves: its own writing would else begin a new deadline.
+    let was_late = before.is_some_and(|c| c.reason.as_deref() == Some("ProgressDeadlineExceeded"));
+    if !moved && (was_late || (!was_complete && last + deadline <= now)) {
         let message = format!("ReplicaSet {name:?} has timed out progressing.");
         return condition("False", "ProgressDeadlineExceeded", message);
     }
@@ -532,5 +534,19 @@ mod tests {
         let at = |secs| reconcile(&listers, &ObjectKey::namespaced("d", WEB), Timestamp::from_secs(secs));
         assert!(!lines(&at(599)).iter().any(|l| l.contains("ProgressDeadlineExceeded")));
         assert!(lines(&at(601)).iter().any(|l| l.contains("ProgressDeadlineExceeded")));
+    }
+
+    #[test]
+    fn a_rollout_that_is_late_stays_late_until_it_moves() {
+        let mut listers = Listers::default();
+        let mut late = deployment(1, "b", rolling());
+        late["status"] = json!({"observedGeneration": 1, "replicas": 1, "updatedReplicas": 1, "readyReplicas": 0, "availableReplicas": 0,
+            "conditions": [
+                {"type": "Progressing", "status": "False", "reason": "ProgressDeadlineExceeded", "lastUpdateTime": "1970-01-01T00:10:01Z"},
+                {"type": "Available", "status": "False", "reason": "MinimumReplicasUnavailable"}]});
+        fill(&mut listers.deployments, &[late]);
+        fill(&mut listers.replica_sets, &[replica_set("new", "b", 1, 0, "1")]);
+        let plan = reconcile(&listers, &ObjectKey::namespaced("d", WEB), Timestamp::from_secs(602));
+        assert!(!lines(&plan).iter().any(|l| l.contains("ReplicaSetUpdated")), "{:?}", lines(&plan));
     }
 }
