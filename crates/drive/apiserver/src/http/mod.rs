@@ -93,7 +93,7 @@ impl Front {
         let (code, took) = (response.status().as_u16(), started.elapsed());
         debug!(%method, path, code, took_ms = took.as_millis(), "answered");
         self.metrics.request(&method, label, code, took);
-        response
+        if method == Method::HEAD { without_body(response) } else { response }
     }
 
     async fn route(&self, mut request: Request<km_net::Body>) -> Result<Response<km_net::Body>, Status> {
@@ -204,6 +204,15 @@ impl Front {
         }
         Ok(request)
     }
+}
+
+/// Leaves an answer's headers: what follows those of a HEAD breaks an HTTP/2 stream (RFC 9110, 9.3.2).
+fn without_body(response: Response<km_net::Body>) -> Response<km_net::Body> {
+    let (mut head, body) = response.into_parts();
+    if let Some(len) = hyper::body::Body::size_hint(&body).exact() {
+        head.headers.insert(http::header::CONTENT_LENGTH, len.into());
+    }
+    Response::from_parts(head, km_net::body::empty())
 }
 
 /// Tells whether discovery names `verb` for the resource, and the path is of the scope where it is served.

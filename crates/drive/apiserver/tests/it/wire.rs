@@ -84,6 +84,15 @@ async fn wrong_requests_get_the_code_and_status_of_their_fault() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_head_is_answered_by_headers_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(dir.path()).await;
+    let answer = send(&server, "HEAD", MAPS, &[], b"").await;
+    assert_eq!((answer.status().as_u16(), answer.body().len()), (200, 0));
+    assert_ne!(answer.headers()["content-length"], "0", "the length of what a GET would bring");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn answers_take_the_form_that_was_asked_for() {
     let dir = tempfile::tempdir().unwrap();
     let server = Server::start(dir.path()).await;
