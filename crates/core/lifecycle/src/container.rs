@@ -77,6 +77,8 @@ pub(crate) struct Container {
     /// Ids of ended or never started containers that wait for removal.
     pub(crate) stale: Vec<String>,
     pub(crate) probes: Probes,
+    /// Whether its image changed under the current run, which ends for that and is followed by another.
+    pub(crate) changed: bool,
 }
 
 impl Container {
@@ -94,6 +96,7 @@ impl Container {
             last: None,
             stale: Vec::new(),
             probes: Probes::default(),
+            changed: false,
         }
     }
 
@@ -141,6 +144,7 @@ impl Container {
     /// Tells whether it ended and, by its restart policy, starts again.
     pub(crate) fn wants_restart(&self) -> bool {
         match &self.run {
+            Run::Exited { .. } if self.changed => true,
             Run::Exited { ended, .. } => match self.restart {
                 Restart::Always => true,
                 Restart::OnFailure => ended.exit.code != 0,
@@ -161,6 +165,7 @@ impl Container {
     /// Returns when a container that wants a restart may have it.
     pub(crate) fn restart_at(&self) -> Option<Timestamp> {
         match &self.run {
+            Run::Exited { ended, .. } if self.changed => Some(ended.exit.finished_at),
             Run::Exited { ended, .. } => Some(ended.exit.finished_at + CRASH_BACKOFF.delay(self.crashes)),
             _ => None,
         }
@@ -185,7 +190,8 @@ impl Container {
                 self.stale.push(older.id);
             }
             self.attempt += 1;
-            self.crashes = self.crashes.saturating_add(1);
+            self.crashes = if self.changed { 0 } else { self.crashes.saturating_add(1) };
+            self.changed = false;
         }
     }
 

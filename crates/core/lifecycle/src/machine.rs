@@ -393,6 +393,7 @@ impl Lifecycle {
                 if pod.metadata.uid.as_deref() == Some(self.uid.as_str()) {
                     self.pod = Some(pod);
                     self.compare_status(now);
+                    self.take_images(now, out);
                 } else {
                     self.object_gone = true;
                 }

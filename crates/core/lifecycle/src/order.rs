@@ -285,6 +285,34 @@ impl Lifecycle {
         }
     }
 
+    /// Takes the images that were changed in the pod. A container that runs with another is restarted whatever its
+    /// policy says, one that waits for its image asks for the new one at once.
+    // k8s 1.37 pkg/kubelet/kuberuntime/kuberuntime_manager.go, computePodActions.
+    pub(crate) fn take_images(&mut self, now: Timestamp, out: &mut Vec<Action>) {
+        let Some(pod) = self.pod.clone().filter(|_| matches!(self.stage, Stage::Active)) else { return };
+        for (_, spec) in spec::containers(&pod) {
+            let Some(container) = self.container_mut(&spec.name) else { continue };
+            if container.spec.image == spec.image {
+                continue;
+            }
+            container.spec.image.clone_from(&spec.image);
+            container.pull_failures = 0;
+            match &container.run {
+                Run::Running { stop, .. } => {
+                    let stops = *stop != Stop::No;
+                    container.changed = true;
+                    if !stops {
+                        let message = format!("Container {} definition changed, will be restarted", spec.name);
+                        crate::stop::begin(container, now, now + spec::grace(&pod), message, out);
+                    }
+                }
+                Run::Blocked { .. } => container.run = Run::Idle,
+                Run::Exited { .. } if container.wants_restart() => container.changed = true,
+                Run::Idle | Run::Image | Run::Creating | Run::Starting { .. } | Run::Exited { .. } => {}
+            }
+        }
+    }
+
     pub(crate) fn probe_result(
         &mut self,
         now: Timestamp,

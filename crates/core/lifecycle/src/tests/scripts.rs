@@ -672,3 +672,44 @@ fn a_status_that_an_earlier_life_overwrote_late_is_written_again() {
     bench.event(Event::Tick);
     assert_eq!(writes(&bench), before + 1);
 }
+
+#[test]
+fn a_changed_image_restarts_its_container_whatever_the_policy() {
+    let mut bench = Bench::started(one("Never"));
+    bench.pod["spec"]["containers"][0]["image"] = json!("other");
+    bench.changed();
+    bench.settle();
+    check(&bench, expect![[r#"
+        event Killing: Container a definition changed, will be restarted
+        stop a grace=30s
+        image a#1
+        task Running healthy=false
+        status Running ready=False a=Error(143)/0
+        event Pulled: Container image "other" already present on machine
+        create a#1
+        event Created: Container created
+        start a
+        status Running ready=False a=Error(143)/1
+        event Started: Container started
+        task Running healthy=true
+        status Running ready=True a=ready/1
+    "#]]);
+}
+
+#[test]
+fn a_changed_image_is_asked_for_at_once() {
+    let mut bench = Bench::new(one("Always"));
+    bench.event(Event::TaskLaunched);
+    bench.bind();
+    while let Some(action) = (!bench.open.is_empty()).then(|| bench.open.remove(0)) {
+        let is_image = matches!(action, Action::EnsureImage { .. });
+        bench.answer_with(action, is_image);
+    }
+    bench.log.clear();
+    bench.pod["spec"]["containers"][0]["image"] = json!("other");
+    bench.changed();
+    check(&bench, expect![[r#"
+        image a#0
+        status Pending ready=False a=ContainerCreating/0
+    "#]]);
+}
