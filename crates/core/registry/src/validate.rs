@@ -8,7 +8,7 @@ pub(crate) mod container;
 pub(crate) mod core;
 pub(crate) mod networking;
 pub(crate) mod pod;
-mod pod_update;
+pub(crate) mod pod_update;
 pub(crate) mod rbac;
 mod volume;
 pub(crate) mod workload;

@@ -18,6 +18,7 @@ use crate::field::Errors;
 use crate::meta;
 use crate::strategy::{self, Strategy};
 use crate::subresource::event;
+use crate::validate::pod_update::validate_status;
 use crate::value::{copy, int, list, remove, set, text};
 use crate::view::{View, key};
 
@@ -140,6 +141,9 @@ pub(crate) fn update(view: &dyn View, call: &Call<'_>, part: Part) -> Result<Dec
         if errors.is_empty() {
             (row.validate)(&new, &mut errors);
         }
+    }
+    if part == Part::Status && row.resource == &PODS {
+        validate_status(&old, &new, &mut errors);
     }
     errors.into_result(resource, &request.name)?;
     copy(&old, &mut new, "metadata.resourceVersion");

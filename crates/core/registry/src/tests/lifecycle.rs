@@ -319,6 +319,22 @@ fn status_and_spec_are_written_apart() {
 }
 
 #[test]
+fn a_pod_that_has_ended_does_not_come_alive() {
+    // test/sim: the last status of an executor that had died came when the next one had run the pod to its end.
+    let mut world = World::new();
+    world.create(&pod("job")).unwrap();
+    let mut write = |phase: &str| {
+        let patch = format!(r#"{{"status":{{"phase":"{phase}"}}}}"#);
+        let request = World::request(Verb::Patch, &PODS, "job", &Value::Null).subresource("status");
+        world.run(&request.body(ContentType::StrategicMergePatch, patch))
+    };
+    write("Running").unwrap();
+    write("Succeeded").unwrap();
+    assert_eq!(write("Running").unwrap_err().code, 422);
+    write("Succeeded").unwrap();
+}
+
+#[test]
 fn a_deployment_counts_generations_and_scales() {
     let mut world = World::new();
     let template =

@@ -9,6 +9,15 @@ const ONLY: &str = "pod updates may not change fields other than `spec.container
 `spec.initContainers[*].image`,`spec.activeDeadlineSeconds`,`spec.tolerations` (only additions to existing \
 tolerations),`spec.terminationGracePeriodSeconds` (allow it to be set to 1 if it was previously negative)";
 
+/// Validates a change of a pod's status: what has ended does not come alive. A write that an executor sent before it
+/// died may arrive when the next one has run the pod to its end.
+pub(crate) fn validate_status(old: &Value, new: &Value, errors: &mut Errors) {
+    let (before, after) = (text(old, "status.phase"), text(new, "status.phase"));
+    if matches!(before, "Succeeded" | "Failed") && before != after {
+        errors.forbidden("status.phase", format!("a pod that has {before} may not become {after}"));
+    }
+}
+
 /// Validates a change of a pod's spec. Upstream adds a diff to the text about other fields; this does not.
 pub(crate) fn validate_update(old: &Value, new: &Value, errors: &mut Errors) {
     for (field, word) in [("containers", "containers"), ("initContainers", "init containers")] {
