@@ -26,6 +26,10 @@ const RETRY: Backoff = Backoff { initial: Duration::from_millis(500), max: Durat
 /// Refusals of the bootstrap token in a row after which no more is hoped for: some half a minute.
 const TOKEN_REFUSALS_MAX: u32 = 6;
 
+/// How long an executor without identity waits for a token each time. Its first task brings one, unless the framework
+/// took it for an executor that lives: a task that was on the way when that one died starts a new one in its name.
+const TOKEN_WAIT: Duration = Duration::from_secs(5);
+
 /// How the executor gets its runtime.
 #[derive(Clone)]
 pub enum RuntimeSource {
@@ -211,7 +215,12 @@ async fn network(
     let credential = match identity::kept(private_dir, Kind::Client, now()) {
         Some(credential) => credential,
         None => {
-            let token = token.wait_for(Option::is_some).await.map_err(|_| "the executor ends".to_owned())?.clone();
+            let token = match tokio::time::timeout(TOKEN_WAIT, token.wait_for(Option::is_some)).await {
+                Ok(token) => token.map_err(|_| "the executor ends".to_owned())?.clone(),
+                Err(_) => {
+                    return Err(NoIdentity { error: "no task brought a bootstrap token".to_owned(), token_refused: true });
+                }
+            };
             let bootstrap = connect(Endpoint { token, ..endpoint.clone() })?;
             let obtained = identity::obtain(&bootstrap, data, private_dir, Kind::Client).await;
             obtained
