@@ -218,7 +218,10 @@ async fn network(
             let token = match tokio::time::timeout(TOKEN_WAIT, token.wait_for(Option::is_some)).await {
                 Ok(token) => token.map_err(|_| "the executor ends".to_owned())?.clone(),
                 Err(_) => {
-                    return Err(NoIdentity { error: "no task brought a bootstrap token".to_owned(), token_refused: true });
+                    return Err(NoIdentity {
+                        error: "no task brought a bootstrap token".to_owned(),
+                        token_refused: true,
+                    });
                 }
             };
             let bootstrap = connect(Endpoint { token, ..endpoint.clone() })?;

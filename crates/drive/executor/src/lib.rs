@@ -62,6 +62,7 @@ use crate::context::{Context, Dirs};
 use crate::events::Recorder;
 use crate::ledger::Ledger;
 use crate::owner::{MESSAGES_MAX, Message, Owner, Ready};
+use crate::runtime::cgroup::CgroupRoot;
 use crate::services::Services;
 
 /// Events of the agent that may wait for the loop.
@@ -213,6 +214,7 @@ impl Executor {
             owner.recover(task);
         }
         let http = HttpClient::new(&km_net::client::ClientIdentity::default(), km_net::tls::Alpn::Http1, 5_000);
+        let beside = foreign_cgroups(&self.deps.runtime, &data);
         let starter = Starter {
             deps: self.deps,
             data,
@@ -238,6 +240,11 @@ impl Executor {
             if !left.is_empty() {
                 error!(left = left.join("; "), "the runtime left something behind");
             }
+        } else if let Some(name) = beside {
+            let removed = CgroupRoot::locate_for_foreign_runtime(&name).and_then(|root| root.remove());
+            if let Err(error) = removed {
+                warn!(error = %chain(&error), "the cgroups of a runtime that is not the executor's own are left");
+            }
         }
         // The runtime has taken it away with the folder of its sockets, unless it was not the executor's own.
         match std::fs::remove_dir_all(&private_dir) {
@@ -247,6 +254,16 @@ impl Executor {
             _ => {}
         }
         Ok(())
+    }
+}
+
+/// Names the cgroup that holds the pods of a runtime that somebody else keeps; nobody sweeps that one.
+fn foreign_cgroups(source: &RuntimeSource, data: &ExecutorData) -> Option<String> {
+    match source {
+        RuntimeSource::Configured(private) if data.container_runtime_endpoint.is_some() => {
+            Some(format!("km-{}", private.id))
+        }
+        _ => None,
     }
 }
 

@@ -237,6 +237,14 @@ impl CgroupRoot {
         self.folders().iter().try_for_each(|folder| remove(&folder.join(pod)))
     }
 
+    /// Removes the cgroup of all pods in each hierarchy.
+    ///
+    /// # Errors
+    /// A file system error, such as for a process that does not leave.
+    pub fn remove(&self) -> Result<(), CgroupError> {
+        self.folders().iter().try_for_each(|folder| remove(folder))
+    }
+
     fn folder(&self, hierarchy: &Hierarchy) -> PathBuf {
         hierarchy.mount.join(&hierarchy.own).join(&self.name)
     }
