@@ -120,7 +120,15 @@ impl Cluster {
     /// # Errors
     /// It did not say that it is ready.
     pub fn up(&self) -> anyhow::Result<String> {
-        self.shell.output(&format!("km up --detach {}", self.up_flags.join(" ")))
+        self.up_with("")
+    }
+
+    /// The same with more flags.
+    ///
+    /// # Errors
+    /// It did not say that it is ready.
+    pub fn up_with(&self, flags: &str) -> anyhow::Result<String> {
+        self.shell.output(&format!("km up --detach {} {flags}", self.up_flags.join(" ")))
     }
 
     /// Kills a process of Apache Mesos with `kill -9`.
