@@ -11,12 +11,20 @@ use km_schema::openapi;
 use super::health::{KUBERNETES_VERSION, respond, respond_tagged};
 use super::negotiate::media_ranges;
 
+/// What an `Accept` for version 2 in protobuf contains, before a version written in one of two ways.
+const V2_PROTOBUF: &str = "proto-openapi.spec.v2";
+/// Its media type in answers: the other way, with an at sign, is no valid one (kube-openapi pkg/handler/handler.go).
+const V2_PROTOBUF_TYPE: &str = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf";
+
 /// Documents by path. The schema table is part of the program, so one cache a process is right.
 static DOCUMENTS: Mutex<BTreeMap<String, Bytes>> = Mutex::new(BTreeMap::new());
 
 /// Answers a path of OpenAPI; `None` when it is none.
 pub(super) fn answer(path: &str, accept: &str, if_none_match: &str) -> Option<Result<Response<km_net::Body>, Status>> {
     let rest = path.strip_prefix("/openapi/")?;
+    if rest == "v2" && accept.contains(V2_PROTOBUF) {
+        return Some(Ok(respond(V2_PROTOBUF_TYPE, nameless_v2())));
+    }
     // Clients ask for upstream's protobuf form first and fall back to JSON on 406.
     let json = accept.is_empty()
         || media_ranges(accept).any(|r| matches!(r.media_type, "application/json" | "*/*" | "application/*"));
@@ -34,6 +42,20 @@ pub(super) fn answer(path: &str, accept: &str, if_none_match: &str) -> Option<Re
     }
     let document = document(rest)?;
     Some(Ok(respond_tagged("application/json", document, &tag)))
+}
+
+/// Returns a version 2 document without definitions, as `openapi.v2.Document` of gnostic's protobuf.
+///
+/// kubectl asks for it to check an object of a kind that cannot be patched (Binding, the reviews), and takes no other
+/// form. A kind that the document does not name it leaves to the server, which checks every field anyway.
+fn nameless_v2() -> Vec<u8> {
+    // gnostic OpenAPIv2.proto: Document {swagger = 1, info = 2}, Info {title = 1, version = 2}, all of them of wire type 2.
+    let field = |tag: u8, bytes: &[u8]| {
+        let len = u8::try_from(bytes.len()).expect("names and versions are shorter than 128 bytes");
+        [&[tag << 3 | 2, len], bytes].concat()
+    };
+    let info = [field(1, b"Kubernetes"), field(2, KUBERNETES_VERSION.as_bytes())].concat();
+    [field(1, b"2.0"), field(2, &info)].concat()
 }
 
 /// One hash serves all documents: they change only with the program.

@@ -88,6 +88,15 @@ async fn unscheduled_pods_are_listed_and_deleted_at_once() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn kinds_that_cannot_be_patched_are_created_from_manifests() {
+    let (_dir, server) = server().await;
+    let review = r#"{"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview",
+        "spec": {"user": "nobody", "resourceAttributes": {"verb": "list", "resource": "pods"}}}"#;
+    let answer = server.kubectl_with(&["create", "-f", "-", "-o", "jsonpath={.status.allowed}"], review).await;
+    assert_eq!(answer, "false");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_server_describes_itself() {
     let (_dir, server) = server().await;
     assert!(server.kubectl(&["version"]).await.contains("Server Version: v1.37"));
