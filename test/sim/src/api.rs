@@ -31,7 +31,10 @@ pub(crate) enum Client {
 pub(crate) enum Want {
     List(usize),
     Framework(Purpose),
-    Plan { number: u64, index: usize },
+    Plan {
+        number: u64,
+        index: usize,
+    },
     Status(Uid),
     Delete(Uid),
     LookUp(Uid),
@@ -223,7 +226,8 @@ impl World {
         let identity = self.identity(caller.client);
         let entropy = Entropy(self.dice.bytes());
         let revision = self.api.mvcc.next_revision();
-        let call = Call { request, identity: &identity, now: self.now, revision, entropy: &entropy, config: &self.api.config };
+        let call =
+            Call { request, identity: &identity, now: self.now, revision, entropy: &entropy, config: &self.api.config };
         let decision = km_registry::decide(&SnapshotView(self.api.mvcc.head()), &call);
         let (commit, outcome) = match decision {
             Err(status) => (None, Err(status)),
@@ -236,7 +240,10 @@ impl World {
             let sub = if request.subresource.is_empty() { String::new() } else { format!("/{}", request.subresource) };
             let (verb, plural) = (request.verb.as_str(), request.resource.plural);
             let why = outcome.as_ref().err().map(|s| format!(" {}", s.message)).unwrap_or_default();
-            format!("api {revision} {verb} {plural}{sub} {}/{} {:?} -> {code}{why}", request.namespace, request.name, caller.client)
+            format!(
+                "api {revision} {verb} {plural}{sub} {}/{} {:?} -> {code}{why}",
+                request.namespace, request.name, caller.client
+            )
         });
         let commit = commit.map(|writes| self.api_commit(writes));
         let revision = self.api.mvcc.head().revision();
@@ -422,9 +429,7 @@ pub(crate) fn seen_by(selection: &Selection, shown: &Shown) -> Option<(EventType
     match (matches(&shown.before), matches(&shown.now)) {
         (false, true) => Some((EventType::Added, shown.now.clone()?)),
         (true, true) => Some((EventType::Modified, shown.now.clone()?)),
-        (true, false) => {
-            Some((EventType::Deleted, km_registry::at_revision(shown.before.as_ref()?, shown.revision)))
-        }
+        (true, false) => Some((EventType::Deleted, km_registry::at_revision(shown.before.as_ref()?, shown.revision))),
         (false, false) => None,
     }
 }

@@ -1,29 +1,31 @@
 //! An executor's process: lifecycles as drive/executor owns them, its ledger, its session with the agent, its watch,
 //! and the runtime below it. Every batch of a lifecycle's actions is performed in a chance order.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod session;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
 use km_api::resource::{NODES, PODS};
 use km_api::{ContentType, Request, Response, Status, Verb};
 use km_base::{ObjectKey, Timestamp, Uid};
 use km_core_mesos::agent::{Launch, StreamId};
 use km_kinds::api::core::v1::Pod;
 use km_lifecycle::{Action, Config, Event, Lifecycle, ProbeKind, TaskUpdate, WriteOutcome};
-use km_mesos::executor::{Call, Event as MesosEvent, call, event};
-use km_mesos::{ExecutorId, FrameworkId, TaskId, TaskInfo, TaskState, TaskStatus, task_status};
-use km_podwire::{ExecutorData, LaunchData, StatusData};
+use km_mesos::executor::Event as MesosEvent;
+use km_mesos::{ExecutorId, FrameworkId, TaskInfo, TaskState, TaskStatus};
+use km_podwire::{ExecutorData, LaunchData};
 use serde_json::json;
 
+use self::session::Ledger;
 use crate::api::{Caller, Client, Want};
 use crate::informer::{Informer, Told};
 use crate::runtime::{Chance, Effect, Runtime, State};
 use crate::world::{Input, Line, World};
 
-/// Wait between attempts to subscribe; drive/executor's.
-const SUBSCRIBE_EVERY: Duration = Duration::from_millis(300);
+/// How long an executor goes on without a bootstrap token; drive/executor's refusals and waits together.
+const TOKEN_PATIENCE: Duration = Duration::from_secs(40);
 
 pub(crate) struct Executor {
     pub(crate) id: u64,
@@ -60,14 +62,6 @@ pub(crate) struct Entry {
     probes: BTreeMap<(String, ProbeKind), String>,
 }
 
-/// What Mesos has not acknowledged; see drive/executor's ledger.
-#[derive(Default)]
-struct Ledger {
-    tasks: BTreeMap<String, TaskInfo>,
-    fresh: BTreeSet<String>,
-    updates: Vec<TaskStatus>,
-}
-
 /// An order on its way to the runtime: carried out also when its pod is forgotten meanwhile.
 pub(crate) struct Order {
     uid: Uid,
@@ -86,13 +80,29 @@ pub(crate) enum ExecutorInput {
     Mesos(Box<MesosEvent>),
     Ready,
     Order(Box<Order>),
-    Told { uid: Uid, event: Box<Event> },
-    Ends { container: String, code: i32 },
-    Wake { uid: Uid, at: Timestamp },
-    Probe { uid: Uid, container: String, id: String, kind: ProbeKind },
+    Told {
+        uid: Uid,
+        event: Box<Event>,
+    },
+    Ends {
+        container: String,
+        code: i32,
+    },
+    Wake {
+        uid: Uid,
+        at: Timestamp,
+    },
+    Probe {
+        uid: Uid,
+        container: String,
+        id: String,
+        kind: ProbeKind,
+    },
     ReportNode,
     /// Looks whether a shutdown is over.
     End,
+    /// Ends if no task has brought a bootstrap token.
+    GiveUp,
 }
 
 impl Executor {
@@ -124,20 +134,6 @@ impl Executor {
     }
 }
 
-impl Ledger {
-    fn acknowledged(&mut self, task_id: &str, uuid: &Bytes) {
-        self.fresh.remove(task_id);
-        let tasks = &mut self.tasks;
-        self.updates.retain(|status| {
-            let is_it = status.task_id.value == task_id && status.uuid.as_ref() == Some(uuid);
-            if is_it && status.known_state().is_some_and(TaskState::is_terminal) {
-                tasks.remove(task_id);
-            }
-            !is_it
-        });
-    }
-}
-
 impl World {
     /// Sends what the agent has to say, in order.
     pub(crate) fn tell_executor(&mut self, host: usize, executor: u64, input: ExecutorInput) {
@@ -166,13 +162,7 @@ impl World {
         }
         match input {
             ExecutorInput::Subscribe => self.executor_subscribe(host, id),
-            ExecutorInput::Subscribed(stream) => {
-                let Some(executor) = self.executor(host, id) else { return };
-                executor.stream = Some(stream);
-                for status in std::mem::take(&mut executor.unsent) {
-                    self.executor_calls(host, id, call::Type::Update, |c| c.update = Some(call::Update { status }));
-                }
-            }
+            ExecutorInput::Subscribed(stream) => self.executor_subscribed(host, id, stream),
             ExecutorInput::Refused(text) => {
                 self.trace(|| format!("executor {id} is refused: {text}"));
                 self.executor_begins_end(host, id);
@@ -200,86 +190,29 @@ impl World {
             }
             ExecutorInput::ReportNode => self.executor_reports_node(host, id),
             ExecutorInput::End => self.executor_may_end(host, id),
-        }
-    }
-
-    fn executor_reconnect(&mut self, host: usize, id: u64) {
-        let Some(executor) = self.executor(host, id) else { return };
-        if executor.ending.is_none() || executor.stream.is_some() {
-            executor.stream = None;
-            self.post_executor(SUBSCRIBE_EVERY, host, id, ExecutorInput::Subscribe);
-        }
-    }
-
-    fn executor_subscribe(&mut self, host: usize, id: u64) {
-        let Some(executor) = self.executor(host, id) else { return };
-        if executor.stream.is_some() {
-            return;
-        }
-        executor.unsent.clear();
-        let tasks = executor.ledger.fresh.iter().filter_map(|id| executor.ledger.tasks.get(id)).cloned();
-        let subscribe = call::Subscribe {
-            unacknowledged_tasks: tasks.collect(),
-            unacknowledged_updates: executor
-                .ledger
-                .updates
-                .iter()
-                .map(|status| call::Update { status: status.clone() })
-                .collect(),
-        };
-        self.executor_calls(host, id, call::Type::Subscribe, |call| call.subscribe = Some(subscribe));
-    }
-
-    fn executor_calls(&mut self, host: usize, id: u64, kind: call::Type, fill: impl FnOnce(&mut Call)) {
-        let Some(executor) = self.executor(host, id) else { return };
-        let mut call = Call {
-            executor_id: executor.executor_id.clone(),
-            framework_id: executor.framework_id.clone(),
-            r#type: Some(kind as i32),
-            ..Call::default()
-        };
-        fill(&mut call);
-        let life = self.hosts[host].agent.life;
-        self.send(Line::ExecutorCalls(id), Input::AgentCall { host, life, executor: id, call: Box::new(call) });
-    }
-
-    fn executor_hears(&mut self, host: usize, id: u64, event: MesosEvent) {
-        let Some(executor) = self.executor(host, id) else { return };
-        match event.r#type() {
-            event::Type::Launch => {
-                let Some(launch) = event.launch else { return };
-                let task_id = launch.task.task_id.value.clone();
-                executor.ledger.fresh.insert(task_id.clone());
-                executor.ledger.tasks.insert(task_id.clone(), launch.task.clone());
-                match LaunchData::decode(launch.task.data.as_deref().unwrap_or_default()) {
-                    Ok(data) => self.executor_launch(host, id, task_id, data),
-                    Err(error) => self.fail(format!("an executor cannot read a task's data: {error}")),
+            ExecutorInput::GiveUp => {
+                if self.executor(host, id).is_some_and(|executor| !executor.begun) {
+                    self.executor_begins_end(host, id);
                 }
             }
-            event::Type::Kill => {
-                let Some(kill) = event.kill else { return };
-                let grace = kill.kill_policy.and_then(|policy| policy.grace_period);
-                let grace = grace.map(|g| Duration::from_nanos(u64::try_from(g.nanoseconds).unwrap_or(0)));
-                self.executor_kill(host, id, &kill.task_id.value, grace);
-            }
-            event::Type::Acknowledged => {
-                if let Some(acknowledged) = event.acknowledged {
-                    executor.ledger.acknowledged(&acknowledged.task_id.value, &acknowledged.uuid);
-                }
-            }
-            event::Type::Shutdown => self.executor_begins_end(host, id),
-            _ => {}
         }
     }
 
     fn executor_launch(&mut self, host: usize, id: u64, task_id: String, launch: LaunchData) {
         let Some(executor) = self.executor(host, id) else { return };
-        let begins = !std::mem::replace(&mut executor.begun, true);
+        let begins = !executor.begun && launch.bootstrap_token.is_some();
+        let lacks_token = !executor.begun && !begins && executor.pods.is_empty();
+        executor.begun |= begins;
         let uid = launch.uid.clone();
-        if begins {
-            self.judge_token(launch.bootstrap_token.as_deref());
+        if let Some(token) = launch.bootstrap_token.as_deref().filter(|_| begins) {
+            self.judge_token(token);
             let wait = self.dice.millis(50, 500);
             self.post_executor(wait, host, id, ExecutorInput::Ready);
+        }
+        if lacks_token {
+            // A task that was on the way when its executor died has started another in its name.
+            self.judge.count("executors started without a token");
+            self.post_executor(TOKEN_PATIENCE, host, id, ExecutorInput::GiveUp);
         }
         let Some(executor) = self.executor(host, id) else { return };
         if let Some(entry) = executor.pods.get(&uid) {
@@ -301,7 +234,9 @@ impl World {
         let Some(executor) = self.executor(host, id) else { return };
         let config = Config { node_name: name, host_ip: executor.data.node_ip.clone() };
         let machine = Lifecycle::new(config, launch.key.clone(), launch.uid.clone(), task_id);
-        executor.pods.insert(launch.uid.clone(), Entry { machine, wake_at: None, backlog: Vec::new(), probes: BTreeMap::new() });
+        executor
+            .pods
+            .insert(launch.uid.clone(), Entry { machine, wake_at: None, backlog: Vec::new(), probes: BTreeMap::new() });
     }
 
     fn executor_kill(&mut self, host: usize, id: u64, task_id: &str, grace: Option<Duration>) {
@@ -388,7 +323,8 @@ impl World {
             _ => None,
         });
         for action in actions {
-            let at_once = matches!(action, Action::TaskUpdate(_) | Action::WakeAt(_) | Action::Forget | Action::Record(_));
+            let at_once =
+                matches!(action, Action::TaskUpdate(_) | Action::WakeAt(_) | Action::Forget | Action::Record(_));
             if ready || at_once {
                 self.pod_perform(host, id, uid, action);
             } else if let Some(entry) = self.executor(host, id).and_then(|executor| executor.pods.get_mut(uid)) {
@@ -517,29 +453,6 @@ impl World {
                 self.post_executor(Duration::from_secs(1), host, id, ExecutorInput::ReportNode);
             }
             _ => {}
-        }
-    }
-
-    fn executor_updates(&mut self, host: usize, id: u64, task_id: &str, update: &TaskUpdate) {
-        let data = StatusData { version: km_podwire::VERSION, phase: update.phase.clone(), ..StatusData::default() };
-        let status = TaskStatus {
-            task_id: TaskId::new(task_id),
-            state: update.state as i32,
-            message: (!update.message.is_empty()).then(|| update.message.clone()),
-            source: Some(task_status::Source::Executor as i32),
-            reason: update.reason.map(|reason| reason as i32),
-            data: Some(Bytes::from(data.encode())),
-            uuid: Some(Bytes::copy_from_slice(&self.dice.bytes()[..16])),
-            healthy: update.healthy,
-            ..TaskStatus::default()
-        };
-        self.trace(|| format!("executor {host}/{id} tells {task_id} {} {}", update.state, update.message));
-        let Some(executor) = self.executor(host, id) else { return };
-        executor.ledger.updates.push(status.clone());
-        if executor.stream.is_some() {
-            self.executor_calls(host, id, call::Type::Update, |call| call.update = Some(call::Update { status }));
-        } else {
-            executor.unsent.push(status);
         }
     }
 

@@ -28,11 +28,18 @@ pub(crate) enum Fault {
     /// The executor's process starts again over its containers, as for an upgrade.
     Again(usize),
     /// The whole machine, with everything on it, for so many seconds.
-    Machine { host: usize, keeps_disk: bool, seconds: u64 },
+    Machine {
+        host: usize,
+        keeps_disk: bool,
+        seconds: u64,
+    },
     /// The agent cannot reach the master for a while.
     Cut(usize),
     /// Nothing on the machine can reach master or API server for so many seconds.
-    Isolated { host: usize, seconds: u64 },
+    Isolated {
+        host: usize,
+        seconds: u64,
+    },
 }
 
 impl Fault {
@@ -104,8 +111,7 @@ impl World {
             Fault::Agent(host) => self.fault_agent_dies(host),
             Fault::AgentFuse(host, fuse) => self.hosts[host].agent.fuse = Some(fuse),
             Fault::Executor(host) => {
-                let running: Vec<u64> =
-                    self.hosts[host].executors.values().filter(|e| e.runs).map(|e| e.id).collect();
+                let running: Vec<u64> = self.hosts[host].executors.values().filter(|e| e.runs).map(|e| e.id).collect();
                 if !running.is_empty() {
                     let id = running[self.dice.below(running.len())];
                     self.executor_exits(host, id);
@@ -113,8 +119,7 @@ impl World {
             }
             Fault::Session(host) => self.fault_session(host),
             Fault::Again(host) => {
-                let running: Vec<u64> =
-                    self.hosts[host].executors.values().filter(|e| e.runs).map(|e| e.id).collect();
+                let running: Vec<u64> = self.hosts[host].executors.values().filter(|e| e.runs).map(|e| e.id).collect();
                 for id in running {
                     self.executor_again(host, id);
                 }

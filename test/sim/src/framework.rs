@@ -134,7 +134,10 @@ impl World {
         self.lines_end(Line::Calls(self.framework.generation));
         if let Some(stream) = self.framework.stream.take() {
             let (delay, life) = (self.delay(), self.master.life);
-            self.post(delay, Input::MasterEvent { life, event: Box::new(km_core_mesos::master::Event::StreamClosed(stream)) });
+            self.post(
+                delay,
+                Input::MasterEvent { life, event: Box::new(km_core_mesos::master::Event::StreamClosed(stream)) },
+            );
         }
     }
 
@@ -171,7 +174,8 @@ impl World {
     }
 
     pub(crate) fn framework_event(&mut self, life: u64, generation: Option<u64>, event: Event) {
-        let current = generation.is_none_or(|generation| generation == self.framework.generation && self.framework.is_open);
+        let current =
+            generation.is_none_or(|generation| generation == self.framework.generation && self.framework.is_open);
         if !self.is_framework(life) || !current {
             return;
         }

@@ -45,16 +45,23 @@ pub(crate) enum State {
 /// What an order did, besides its answer.
 #[derive(Debug)]
 pub(crate) enum Effect {
-    Started { container: String },
+    Started {
+        container: String,
+    },
     /// Ends after this long, unless it ended before.
-    Ends { container: String, after: Duration, code: i32 },
+    Ends {
+        container: String,
+        after: Duration,
+        code: i32,
+    },
 }
 
 #[cfg(test)]
 impl Container {
     /// Returns another run of the same container.
     pub(crate) fn twin(&self, attempt: u32) -> Self {
-        let (uid, name, sandbox, image) = (self.uid.clone(), self.name.clone(), self.sandbox.clone(), self.image.clone());
+        let (uid, name, sandbox, image) =
+            (self.uid.clone(), self.name.clone(), self.sandbox.clone(), self.image.clone());
         Self { uid, name, attempt, sandbox, image, state: State::Created }
     }
 }
@@ -92,9 +99,9 @@ impl Runtime {
         let result = || if fails { Err(broken()) } else { Ok(()) };
         let mut effects = Vec::new();
         let event = match action.clone() {
-            Action::PrepareVolumes => Event::VolumesPrepared(
-                result().map_err(|message| VolumeFailure { volume: "config".into(), message }),
-            ),
+            Action::PrepareVolumes => {
+                Event::VolumesPrepared(result().map_err(|message| VolumeFailure { volume: "config".into(), message }))
+            }
             Action::CleanVolumes => Event::VolumesCleaned(result()),
             Action::RunSandbox { attempt } => {
                 let result = result().map(|()| {
@@ -193,13 +200,8 @@ impl Runtime {
         let container = self.containers.get_mut(id)?;
         let State::Running(since) = container.state else { return None };
         let reason = if code == 0 { "Completed" } else { "Error" };
-        let exit = Exit {
-            code,
-            reason: reason.to_owned(),
-            message: String::new(),
-            started_at: Some(since),
-            finished_at: now,
-        };
+        let exit =
+            Exit { code, reason: reason.to_owned(), message: String::new(), started_at: Some(since), finished_at: now };
         container.state = State::Exited(exit.clone());
         let event = Event::ContainerExited { container: container.name.clone(), id: id.to_owned(), exit };
         Some((container.uid.clone(), event))

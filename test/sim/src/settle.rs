@@ -84,7 +84,10 @@ impl World {
                 let task = object.meta().annotations.get(TASK_ID_ANNOTATION).and_then(|id| tasks.get(id));
                 let lives = task.and_then(Task::known_state).is_some_and(|state| !state.is_terminal());
                 if !lives {
-                    all.push(format!("pod {key} is bound, not finished, and has no task: {:?}", object.meta().annotations));
+                    all.push(format!(
+                        "pod {key} is bound, not finished, and has no task: {:?}",
+                        object.meta().annotations
+                    ));
                 }
                 let ready = pod.status.conditions.iter().any(|c| c.kind == "Ready" && c.status == "True");
                 let runs = ["run-", "two-", "web-"].iter().any(|prefix| name.starts_with(prefix));

@@ -71,7 +71,13 @@ impl World {
             7 => {
                 if let Some((namespace, name)) = chosen(self, &deployments) {
                     let replicas = self.dice.below(4);
-                    self.user_asks(Verb::Patch, &DEPLOYMENTS, &namespace, &name, &json!({"spec": {"replicas": replicas}}));
+                    self.user_asks(
+                        Verb::Patch,
+                        &DEPLOYMENTS,
+                        &namespace,
+                        &name,
+                        &json!({"spec": {"replicas": replicas}}),
+                    );
                 }
             }
             8 => {

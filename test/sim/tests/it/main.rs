@@ -1,8 +1,8 @@
 //! Seeds: those that once found a bug first, then new ones; and the same seed twice.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use km_sim::{Outcome, run};
 
