@@ -97,17 +97,20 @@ fn access(view: &dyn View, call: &Call<'_>, review: &mut Value) -> Result<(), St
         },
         (None, Some(asked)) => Attributes::non_resource(text(asked, "verb"), text(asked, "path")),
         (None, None) => {
-            return invalid(call, "exactly one of nonResourceAttributes or resourceAttributes must be specified");
+            let why = "exactly one of nonResourceAttributes or resourceAttributes must be specified";
+            return invalid(call, "spec.resourceAttributes", &Value::Null, why);
         }
-        (Some(_), Some(_)) => {
-            return invalid(call, "cannot be specified in combination with resourceAttributes");
+        (Some(_), Some(url)) => {
+            let why = "cannot be specified in combination with resourceAttributes";
+            return invalid(call, "spec.nonResourceAttributes", url, why);
         }
     };
     if resource != &SELF_SUBJECT_ACCESS_REVIEWS && identity.user.is_empty() && identity.groups.is_empty() {
-        return invalid(call, "at least one of user or group must be specified");
+        return invalid(call, "spec.user", &Value::from(""), "at least one of user or group must be specified");
     }
     if resource == &LOCAL_SUBJECT_ACCESS_REVIEWS && asked.namespace != call.request.namespace {
-        return invalid(call, "must match metadata.namespace");
+        let namespace = Value::from(asked.namespace);
+        return invalid(call, "spec.resourceAttributes.namespace", &namespace, "must match metadata.namespace");
     }
     match authorize_with(view, &Policy::of(view), &identity, &asked) {
         Ok(reason) => {
@@ -163,8 +166,9 @@ fn rules(view: &dyn View, call: &Call<'_>, review: &mut Value) -> Result<(), Sta
     Ok(())
 }
 
-fn invalid(call: &Call<'_>, why: &str) -> Result<(), Status> {
+// Paths and texts: k8s 1.37 pkg/apis/authorization/validation/validation.go.
+fn invalid(call: &Call<'_>, path: &str, value: &Value, why: &str) -> Result<(), Status> {
     let mut errors = crate::field::Errors::default();
-    errors.invalid_value("spec.resourceAttributes", &Value::Null, why);
+    errors.invalid_value(path, value, why);
     errors.into_result(call.request.resource, "")
 }

@@ -163,3 +163,19 @@ fn signing_requests_name_their_requester_and_are_approved_by_those_who_may() {
         .body(ContentType::MergePatch, r#"{"status":{"certificate":"LS0t","conditions":[]}}"#);
     assert_eq!(world.run(&signed).unwrap()["status"]["conditions"][0]["type"], "Approved");
 }
+
+#[test]
+fn reviews_name_the_field_that_is_wrong() {
+    let mut world = World::new();
+    let mut refused = |spec: Value| {
+        let body = json!({"spec": spec});
+        let resource = &km_api::resource::LOCAL_SUBJECT_ACCESS_REVIEWS;
+        world.run(&World::request(Verb::Create, resource, "", &body)).expect_err("invalid").message
+    };
+    expect![[r#"LocalSubjectAccessReview.authorization.k8s.io "" is invalid: spec.resourceAttributes.namespace: Invalid value: "other": must match metadata.namespace"#]]
+        .assert_eq(&refused(json!({"user": "bob", "resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "other"}})));
+    expect![[r#"LocalSubjectAccessReview.authorization.k8s.io "" is invalid: spec.user: Invalid value: "": at least one of user or group must be specified"#]]
+        .assert_eq(&refused(json!({"resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "default"}})));
+    expect![[r#"LocalSubjectAccessReview.authorization.k8s.io "" is invalid: spec.nonResourceAttributes: Invalid value: {"path":"/"}: cannot be specified in combination with resourceAttributes"#]]
+        .assert_eq(&refused(json!({"user": "bob", "resourceAttributes": {"verb": "list"}, "nonResourceAttributes": {"path": "/"}})));
+}
