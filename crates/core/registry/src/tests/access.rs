@@ -147,7 +147,7 @@ fn signing_requests_name_their_requester_and_are_approved_by_those_who_may() {
     let mut world = World::new();
     world.identity = Identity::authenticated("system:bootstrap:abc", &["system:bootstrappers"]);
     let csr = json!({"apiVersion": "certificates.k8s.io/v1", "kind": "CertificateSigningRequest", "metadata": {"name": "n1"},
-        "spec": {"request": "LS0t", "signerName": "kubernetes.io/kube-apiserver-client-kubelet", "usages": ["client auth"],
+        "spec": {"request": "LS0tLS1CRUdJTiBDRVJUSUZJQ0FURSBSRVFVRVNULS0tLS0KLS0tLS1FTkQgQ0VSVElGSUNBVEUgUkVRVUVTVC0tLS0tCg==", "signerName": "kubernetes.io/kube-apiserver-client-kubelet", "usages": ["client auth"],
             "username": "admin", "groups": ["system:masters"]}});
     let created = world.create(&csr).unwrap();
     assert_eq!(created["spec"]["username"], "system:bootstrap:abc");
@@ -178,4 +178,14 @@ fn reviews_name_the_field_that_is_wrong() {
         .assert_eq(&refused(json!({"resourceAttributes": {"verb": "list", "resource": "pods", "namespace": "default"}})));
     expect![[r#"LocalSubjectAccessReview.authorization.k8s.io "" is invalid: spec.nonResourceAttributes: Invalid value: {"path":"/"}: cannot be specified in combination with resourceAttributes"#]]
         .assert_eq(&refused(json!({"user": "bob", "resourceAttributes": {"verb": "list"}, "nonResourceAttributes": {"path": "/"}})));
+}
+
+#[test]
+fn a_request_for_a_certificate_is_a_pem_block() {
+    let mut world = World::new();
+    let body = json!({"metadata": {"name": "x"},
+        "spec": {"request": "YQ==", "signerName": "example.com/signer", "usages": ["client auth"]}});
+    let refused = world.run(&World::request(Verb::Create, &CERTIFICATE_SIGNING_REQUESTS, "", &body)).expect_err("no PEM");
+    expect![[r#"CertificateSigningRequest.certificates.k8s.io "x" is invalid: spec.request: Invalid value: "YQ==": PEM block type must be CERTIFICATE REQUEST"#]]
+        .assert_eq(&refused.message);
 }
