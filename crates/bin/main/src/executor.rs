@@ -37,6 +37,7 @@ pub(crate) async fn run(_options: ExecutorOptions) -> anyhow::Result<ExitCode> {
     let id = bridge_name(&format!("{}/{}", mesos.framework_id, mesos.executor_id)).trim_start_matches("km-").to_owned();
     let socket_dir = PathBuf::from(RUN_DIR).join(&id);
     let private_dir = socket_dir.join("private");
+    let run_dir = socket_dir.clone();
     let private = PrivateRuntime {
         socket_dir,
         id,
@@ -73,6 +74,8 @@ pub(crate) async fn run(_options: ExecutorOptions) -> anyhow::Result<ExitCode> {
     {
         warn!(error = %chain(&error), "the service proxy's rules are left");
     }
+    // The sweep removes it with all else, where the runtime was the executor's own; else it is empty now.
+    let _ = std::fs::remove_dir(&run_dir);
     outcome?;
     Ok(ExitCode::SUCCESS)
 }
