@@ -27,6 +27,7 @@ impl Footprint {
         items.extend(mounts().into_iter().map(|point| format!("mount {point}")));
         items.extend(names("/run/netns").into_iter().map(|name| format!("network namespace {name}")));
         items.extend(names("/run/containerd/s").into_iter().map(|name| format!("socket /run/containerd/s/{name}")));
+        items.extend(names("/run/km").into_iter().map(|name| format!("folder /run/km/{name}")));
         for hierarchy in names("/sys/fs/cgroup") {
             collect_folders(&Path::new("/sys/fs/cgroup").join(hierarchy), &mut items);
         }
