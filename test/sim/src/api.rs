@@ -64,12 +64,15 @@ pub(crate) struct Api {
     pub(crate) published: Snapshot,
     pending: VecDeque<Pending>,
     fsync: bool,
-    disk: Vec<(Revision, Vec<(Key, Option<Bytes>)>)>,
+    disk: Vec<Record>,
     watches: BTreeMap<u64, Watch>,
     config: Config,
     /// How many more commits the process lives.
     pub(crate) fuse: Option<usize>,
 }
+
+/// A transaction as the disk holds it.
+type Record = (Revision, Vec<(Key, Option<Bytes>)>);
 
 struct Pending {
     revision: Revision,

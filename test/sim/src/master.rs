@@ -181,7 +181,7 @@ impl World {
             self.post_at(next, Input::MasterTick { life, at: next });
         }
         self.master.steps += 1;
-        if self.master.steps % BOOKS_EVERY == 0 {
+        if self.master.steps.is_multiple_of(BOOKS_EVERY) {
             self.judge_books();
         }
     }
