@@ -679,7 +679,9 @@ fn a_changed_image_restarts_its_container_whatever_the_policy() {
     bench.pod["spec"]["containers"][0]["image"] = json!("other");
     bench.changed();
     bench.settle();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         event Killing: Container a definition changed, will be restarted
         stop a grace=30s
         image a#1
@@ -693,7 +695,8 @@ fn a_changed_image_restarts_its_container_whatever_the_policy() {
         event Started: Container started
         task Running healthy=true
         status Running ready=True a=ready/1
-    "#]]);
+    "#]],
+    );
 }
 
 #[test]
@@ -708,8 +711,11 @@ fn a_changed_image_is_asked_for_at_once() {
     bench.log.clear();
     bench.pod["spec"]["containers"][0]["image"] = json!("other");
     bench.changed();
-    check(&bench, expect![[r#"
+    check(
+        &bench,
+        expect![[r#"
         image a#0
         status Pending ready=False a=ContainerCreating/0
-    "#]]);
+    "#]],
+    );
 }

@@ -185,7 +185,8 @@ fn a_request_for_a_certificate_is_a_pem_block() {
     let mut world = World::new();
     let body = json!({"metadata": {"name": "x"},
         "spec": {"request": "YQ==", "signerName": "example.com/signer", "usages": ["client auth"]}});
-    let refused = world.run(&World::request(Verb::Create, &CERTIFICATE_SIGNING_REQUESTS, "", &body)).expect_err("no PEM");
+    let refused =
+        world.run(&World::request(Verb::Create, &CERTIFICATE_SIGNING_REQUESTS, "", &body)).expect_err("no PEM");
     expect![[r#"CertificateSigningRequest.certificates.k8s.io "x" is invalid: spec.request: Invalid value: "YQ==": PEM block type must be CERTIFICATE REQUEST"#]]
         .assert_eq(&refused.message);
 }
