@@ -13,7 +13,7 @@ use km_lifecycle::{Adopted, AdoptedContainer, AdoptedSandbox, AdoptedState, Even
 use km_net::Shutdown;
 use tracing::{debug, warn};
 
-use crate::context::{CONTAINER_NAME_LABEL, Context, Dirs, NODE_LABEL, POD_UID_LABEL};
+use crate::context::{CONTAINER_NAME_LABEL, Context, Dirs, NODE_LABEL, POD_UID_LABEL, now};
 use crate::owner::Message;
 
 /// How often the runtime is looked at.
@@ -87,6 +87,9 @@ pub(crate) async fn follow(ctx: Arc<Context>, mut seen: BTreeSet<String>, shutdo
     }
 }
 
+/// How much later than its kill a container's memory event may be heard of; seen on a busy machine: some 100 ms.
+const OOM_NEWS: Duration = Duration::from_secs(1);
+
 async fn look(ctx: &Context, seen: &mut BTreeSet<String>) -> Result<(), km_cri::CriError> {
     let filter = pb::ContainerFilter { label_selector: ours(ctx), ..Default::default() };
     let containers = ctx.runtime.cri.list_containers(Some(filter)).await?;
@@ -98,8 +101,12 @@ async fn look(ctx: &Context, seen: &mut BTreeSet<String>) -> Result<(), km_cri::
             continue;
         }
         // One that the runtime cannot describe must not hide the ends of the others.
-        match tell_exit(ctx, &container.id).await {
-            Ok(()) => drop(seen.insert(container.id)),
+        match ctx.runtime.cri.container_status(&container.id).await {
+            Ok(status) if may_prove_oom(&status, now()) => {}
+            Ok(status) => {
+                tell(ctx, &status).await;
+                seen.insert(container.id);
+            }
             Err(error) => debug!(id = container.id, error = %chain(&error), "failed to look at a container"),
         }
     }
@@ -121,14 +128,27 @@ async fn look(ctx: &Context, seen: &mut BTreeSet<String>) -> Result<(), km_cri::
 /// Tells the owner how a container ended, if it has.
 pub(crate) async fn tell_exit(ctx: &Context, id: &str) -> Result<(), km_cri::CriError> {
     let status = ctx.runtime.cri.container_status(id).await?;
-    let Some(uid) = uid_of(&status.labels) else { return Ok(()) };
+    tell(ctx, &status).await;
+    Ok(())
+}
+
+async fn tell(ctx: &Context, status: &pb::ContainerStatus) {
+    let Some(uid) = uid_of(&status.labels) else { return };
     if status.state != i32::from(pb::ContainerState::ContainerExited) {
-        return Ok(());
+        return;
     }
     let container = status.labels.get(CONTAINER_NAME_LABEL).cloned().unwrap_or_default();
-    let exit = exit(ctx, &uid, &status);
-    ctx.tell(uid, Event::ContainerExited { container, id: id.to_owned(), exit }).await;
-    Ok(())
+    let exit = exit(ctx, &uid, status);
+    ctx.tell(uid, Event::ContainerExited { container, id: status.id.clone(), exit }).await;
+}
+
+/// Tells whether a container was killed so lately that the runtime may not know yet that memory was the reason.
+///
+/// containerd 1.6 hears of the kill and of the memory event by two ways, and writes the reason when the second
+/// arrives: `Error` until then.
+fn may_prove_oom(status: &pb::ContainerStatus, now: Timestamp) -> bool {
+    const KILLED: i32 = 128 + 9;
+    status.exit_code == KILLED && status.reason == "Error" && now.saturating_since(time(status.finished_at)) < OOM_NEWS
 }
 
 fn uid_of(labels: &HashMap<String, String>) -> Option<Uid> {
@@ -212,4 +232,24 @@ pub(crate) fn log_path(
     attempt: u32,
 ) -> std::path::PathBuf {
     dirs.logs(key, uid).join(Dirs::log_file(container, attempt))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_kill_is_told_once_its_reason_is_known_or_will_not_be() {
+        let at = |ms: i64| Timestamp::from_millis(10_000 + ms);
+        let status = |exit_code, reason: &str| pb::ContainerStatus {
+            exit_code,
+            reason: reason.to_owned(),
+            finished_at: 10_000_000_000,
+            ..Default::default()
+        };
+        assert!(may_prove_oom(&status(137, "Error"), at(300)));
+        assert!(!may_prove_oom(&status(137, "Error"), at(1_000)));
+        assert!(!may_prove_oom(&status(137, "OOMKilled"), at(0)));
+        assert!(!may_prove_oom(&status(1, "Error"), at(0)));
+    }
 }
