@@ -4,14 +4,19 @@
 //! them children of this suite instead of process 1's, so that "nothing is left" can be seen, whatever else the
 //! machine runs.
 
+use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Command, ExitCode};
 use std::time::Instant;
 
+use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, WaitOptions, getpid, getppid, set_child_subreaper, wait};
 
 use crate::footprint::Footprint;
 use crate::process::descendants;
+
+/// Held while tests run.
+const LOCK: &str = "/tmp/km-e2e.lock";
 
 /// Set for the process that runs the tests.
 const INNER: &str = "KM_E2E_INNER";
@@ -41,6 +46,13 @@ impl Suite {
     }
 
     fn run(self) -> ExitCode {
+        let _alone = match alone() {
+            Ok(lock) => lock,
+            Err(error) => {
+                eprintln!("km-e2e: failed to lock {LOCK}: {error}");
+                return ExitCode::FAILURE;
+            }
+        };
         let wanted: Vec<String> = std::env::args().skip(1).filter(|argument| !argument.starts_with('-')).collect();
         let chosen = |test: &&Test| wanted.is_empty() || wanted.iter().any(|part| test.name.contains(part.as_str()));
         let mut failed = Vec::new();
@@ -73,6 +85,16 @@ pub(crate) fn root() -> i32 {
 /// The processes that are the suite's own.
 pub(crate) fn own() -> [i32; 1] {
     [getpid().as_raw_nonzero().get()]
+}
+
+/// Waits until no other run of these tests is on this machine: each would take the other's things for left behind.
+fn alone() -> std::io::Result<File> {
+    let lock = File::create(LOCK)?;
+    if flock(&lock, FlockOperation::NonBlockingLockExclusive).is_err() {
+        println!("waiting for another run of these tests to end ({LOCK})");
+        flock(&lock, FlockOperation::LockExclusive)?;
+    }
+    Ok(lock)
 }
 
 fn run_one(test: &Test) -> anyhow::Result<()> {
